@@ -1,0 +1,1 @@
+//! The suite that every adapter runs in its tests (feature `conformance`).

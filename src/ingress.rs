@@ -1,0 +1,1 @@
+//! Placeholder; the founder is writing it. `Ingress` implements the adapters' `Intake`.

@@ -1,0 +1,10 @@
+//! packetboat: a chat-platform bot bridge daemon.
+
+pub mod clock;
+pub mod completion;
+pub mod inference;
+pub mod ingress;
+pub mod live;
+pub mod queue;
+pub mod status;
+pub mod store;

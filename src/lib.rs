@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod completion;
+pub mod conversation;
+pub mod http;
 pub mod inference;
 pub mod ingress;
 pub mod live;

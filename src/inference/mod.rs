@@ -3,6 +3,8 @@
 //! Invariants: a generator knows neither queue nor adapters; text pieces are whole UTF-8; the pieces put together are
 //! the generation's text. Not here: which generator is used (`app.rs`), what a conversation remembers (`conversation/`).
 
+pub mod config;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -8,6 +8,7 @@ use packetboat_adapter_api::ids::{AdapterName, MessageId};
 use crate::clock::SharedClock;
 use crate::store::{Store, StoreError};
 
+pub mod config;
 pub mod view;
 
 use view::{JobDetail, JobSummary, MessageView, QueueStats, Stage, VerifyReport};

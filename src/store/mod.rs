@@ -4,6 +4,8 @@
 //! were called; what `get` and `scan` show includes every batch whose commit has returned. Not here: what the keys mean
 //! (`queue/records.rs`).
 
+pub mod config;
+
 use async_trait::async_trait;
 
 /// One atomic change.

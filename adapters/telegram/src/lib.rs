@@ -1,1 +1,3 @@
-//! Placeholder while the house is laid out.
+//! Telegram for packetboat.
+
+pub mod config;

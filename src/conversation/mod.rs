@@ -1,0 +1,3 @@
+//! What a conversation remembers and what the daemon says in it.
+
+pub mod config;

@@ -1,5 +1,6 @@
 //! packetboat: a chat-platform bot bridge daemon.
 
+pub mod adapters;
 pub mod clock;
 pub mod completion;
 pub mod conversation;
@@ -7,6 +8,9 @@ pub mod http;
 pub mod inference;
 pub mod ingress;
 pub mod live;
+pub mod outbox;
 pub mod queue;
 pub mod status;
 pub mod store;
+pub mod views;
+pub mod worker;

@@ -112,6 +112,14 @@ impl Delivery {
         Note::open(Arc::clone(&self.queue.store), self.grant.id)
     }
 
+    /// Not at this moment, for a reason of our own: nothing is written.
+    pub fn postpone(mut self, wait: Duration) {
+        self.settled = true;
+        let due_ms = self.queue.clock.now_ms() + wait.as_millis() as u64;
+        self.queue.order().replies.delay(&self.grant, due_ms);
+        self.queue.mail.notify_one();
+    }
+
     /// C3: the platform has it.
     pub async fn delivered(mut self, receipt: Receipt) -> Result<(), LeaseError> {
         self.record.receipt = Some(receipt.0);

@@ -32,6 +32,8 @@ pub mod operate;
 pub mod records;
 pub mod retry;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod verify;
 pub mod view;
 mod watch;

@@ -79,7 +79,15 @@ pub struct JobRecord {
 impl JobRecord {
     /// A message just taken.
     pub fn new(inbound: Inbound, now_ms: u64) -> Self {
-        Self { inbound, state: Stage::Accepted, accepted_at_ms: now_ms, errors: Vec::new(), reply: None, receipt: None }
+        Self {
+            inbound,
+            state: Stage::Accepted,
+            accepted_at_ms: now_ms,
+            errors: Vec::new(),
+            counted_from: 0,
+            reply: None,
+            receipt: None,
+        }
     }
 
     /// Its lane.

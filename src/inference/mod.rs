@@ -5,10 +5,16 @@
 
 pub mod answer;
 pub mod breaker;
+pub mod checksums;
 pub mod config;
 pub mod detokenize;
 pub mod echo;
 pub mod ending;
+pub mod external_data;
+pub mod files;
+pub mod layout;
+pub mod load_error;
+pub mod runtime;
 pub mod sampler;
 pub mod stop;
 

@@ -31,12 +31,14 @@ class Model:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         config = json.loads((folder / "generation_config.json").read_text())
         self.eos = set(config["eos_token_id"])
+        shape = json.loads((folder / "config.json").read_text())
+        self.head_dim = shape.get("head_dim") or shape["hidden_size"] // shape["num_attention_heads"]
         self.inputs = {i.name: i for i in self.session.get_inputs()}
         self.outputs = [o.name for o in self.session.get_outputs()]
 
     def empty_past(self) -> dict[str, np.ndarray]:
         past = {n: i.shape for n, i in self.inputs.items() if n.startswith("past_key_values.")}
-        return {n: np.zeros((1, shape[1], 0, shape[3]), np.float32) for n, shape in past.items()}
+        return {n: np.zeros((1, shape[1], 0, self.head_dim), np.float32) for n, shape in past.items()}
 
     def generate(self, ids: list[int], limit: int, ignore_eos: bool = False) -> list[int]:
         """Greedy ids after `ids`, without the end-of-turn token."""

@@ -1,7 +1,11 @@
 //! packetboat: a chat-platform bot bridge daemon.
 
+pub mod app;
+pub mod bench;
+pub mod cli;
 pub mod clock;
 pub mod completion;
+pub mod config;
 pub mod conversation;
 pub mod http;
 pub mod inference;
@@ -10,3 +14,4 @@ pub mod live;
 pub mod queue;
 pub mod status;
 pub mod store;
+pub mod telemetry;

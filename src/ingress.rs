@@ -15,6 +15,7 @@ use crate::conversation::command::Command;
 use crate::queue::lanes::LaneKey;
 use crate::queue::{AcceptError, Queue};
 use crate::store::StoreError;
+use crate::telemetry::metrics::Metrics;
 
 /// The longest message text, in bytes. A platform's own limit is far below.
 pub const LONGEST_TEXT: usize = 256 * 1024;
@@ -23,12 +24,13 @@ pub const LONGEST_TEXT: usize = 256 * 1024;
 pub struct Ingress {
     queue: Arc<Queue>,
     commands: bool,
+    metrics: Arc<Metrics>,
 }
 
 impl Ingress {
     /// `commands`: `/stop` takes effect at once, ahead of its lane.
-    pub fn new(queue: Arc<Queue>, commands: bool) -> Self {
-        Self { queue, commands }
+    pub fn new(queue: Arc<Queue>, commands: bool, metrics: Arc<Metrics>) -> Self {
+        Self { queue, commands, metrics }
     }
 }
 
@@ -44,7 +46,10 @@ impl Intake for Ingress {
             return Err(Refused::Denied { cause });
         }
         let lane = LaneKey::of(&inbound.envelope);
-        let accepted = self.queue.accept(inbound).await.map_err(refusal)?;
+        let accepted = self.queue.accept(inbound).await.map_err(|error| {
+            self.metrics.refused.inc();
+            refusal(error)
+        })?;
         let span = tracing::debug_span!("accept", message.job = accepted.job, conversation = %lane.conversation());
         span.in_scope(
             || tracing::debug!(message.duplicate = accepted.duplicate, adapter.name = %lane.adapter(), "accepted"),

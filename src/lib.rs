@@ -11,6 +11,7 @@ pub mod conversation;
 pub mod http;
 pub mod inference;
 pub mod ingress;
+pub mod lifecycle;
 pub mod live;
 pub mod outbox;
 pub mod queue;

@@ -19,6 +19,7 @@ use crate::adapters::Adapters;
 use crate::queue::Queue;
 use crate::queue::delivery::Delivery;
 use crate::queue::lease::Fate;
+use crate::telemetry::metrics::Metrics;
 use crate::views::Views;
 
 /// Replies on their way to one platform at the same time.
@@ -34,13 +35,20 @@ pub struct Outbox {
     adapters: Adapters,
     views: Arc<Views>,
     timeout: Duration,
+    metrics: Arc<Metrics>,
     places: Mutex<HashMap<AdapterName, Arc<Semaphore>>>,
 }
 
 impl Outbox {
     /// One call to a platform may take `timeout`.
-    pub fn new(queue: Arc<Queue>, adapters: Adapters, views: Arc<Views>, timeout: Duration) -> Arc<Self> {
-        Arc::new(Self { queue, adapters, views, timeout, places: Mutex::default() })
+    pub fn new(
+        queue: Arc<Queue>,
+        adapters: Adapters,
+        views: Arc<Views>,
+        timeout: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self { queue, adapters, views, timeout, metrics, places: Mutex::default() })
     }
 
     /// Delivers until the line is closed and no reply is ready.
@@ -73,6 +81,7 @@ impl Outbox {
                 cause: "its adapter is not configured any more; add it again or discard the message".to_owned(),
             }),
         };
+        self.metrics.delivery(delivery.envelope().adapter.as_str(), label(&outcome));
         let written = match outcome {
             Ok(receipt) => delivery.delivered(receipt).await.map(|()| tracing::info!("delivered")),
             Err(error) => {
@@ -103,5 +112,15 @@ impl Outbox {
                 })
             }
         }
+    }
+}
+
+fn label(outcome: &Result<Receipt, SendError>) -> &'static str {
+    match outcome {
+        Ok(_) => "delivered",
+        Err(SendError::Retry { .. }) => "retry",
+        Err(SendError::RetryAfter { .. }) => "retry_after",
+        Err(SendError::Reject { .. }) => "reject",
+        Err(SendError::Unknown { .. }) => "unknown",
     }
 }

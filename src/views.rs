@@ -19,6 +19,7 @@ use crate::adapters::Adapters;
 use crate::live::{LiveEvent, LiveHub};
 use crate::queue::Queue;
 use crate::queue::lanes::LaneKey;
+use crate::telemetry::metrics::Metrics;
 
 /// A view that hangs for longer is cut off, so that the reply can go.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,13 +33,20 @@ pub struct Views {
     hub: Arc<LiveHub>,
     /// The adapter whose onlookers follow the hub.
     web: AdapterName,
+    metrics: Arc<Metrics>,
     open: Mutex<HashMap<u64, JoinHandle<()>>>,
 }
 
 impl Views {
     /// Views of the adapters' platforms, and of `web` through the hub.
-    pub fn new(queue: Arc<Queue>, adapters: Adapters, hub: Arc<LiveHub>, web: AdapterName) -> Arc<Self> {
-        Arc::new(Self { queue, adapters, hub, web, open: Mutex::default() })
+    pub fn new(
+        queue: Arc<Queue>,
+        adapters: Adapters,
+        hub: Arc<LiveHub>,
+        web: AdapterName,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self { queue, adapters, hub, web, metrics, open: Mutex::default() })
     }
 
     /// Opens the view of one job; it follows what is sent and ends when the sender is dropped.
@@ -87,9 +95,16 @@ impl Views {
     }
 
     async fn follow(&self, job: u64, to: Envelope, mut pieces: mpsc::UnboundedReceiver<String>) {
+        let mut first = Some(Instant::now());
+        let mut count = || {
+            if let Some(opened) = first.take() {
+                self.metrics.first_token_seconds.observe(opened.elapsed().as_secs_f64());
+            }
+        };
         if to.adapter == self.web {
             let lane = (to.adapter.clone(), to.conversation.clone());
             while let Some(text) = pieces.recv().await {
+                count();
                 self.hub.publish(&lane, LiveEvent::Token { message: to.message.to_string(), text });
             }
             return;
@@ -101,6 +116,7 @@ impl Views {
         let (text, shown) = watch::channel(String::new());
         let collect = async move {
             while let Some(piece) = pieces.recv().await {
+                count();
                 text.send_modify(|text| text.push_str(&piece));
             }
         };

@@ -18,8 +18,10 @@ use std::thread;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Batch, Entry, Store, StoreError, Write, counter_value};
+use crate::telemetry::metrics::Metrics;
 
 /// Commits that may wait for the writer; the next one waits for a place.
 const WAITING: usize = 4096;
@@ -51,7 +53,7 @@ struct Request {
 
 impl SledStore {
     /// Opens or creates the store in `path`; locks it for this process. `max_disk` in bytes, 0 = no bound but the disk.
-    pub fn open(path: &Path, max_disk: u64) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, max_disk: u64, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
         let failed = |cause: String, hint: &str| StoreError::Open {
             path: path.display().to_string(),
             cause,
@@ -78,6 +80,7 @@ impl SledStore {
             groups: 0,
             full: None,
             broken: AtomicBool::new(false),
+            metrics,
         };
         let writer = thread::Builder::new()
             .name("store".to_owned())
@@ -148,6 +151,7 @@ struct Writer {
     groups: u32,
     full: Option<String>,
     broken: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 impl Writer {
@@ -173,7 +177,12 @@ impl Writer {
                 (_, None) => {}
             }
         }
+        let begun = Instant::now();
         let outcome = self.make_durable(group, !written.is_empty());
+        if !written.is_empty() {
+            self.metrics.store_commit_seconds.observe(begun.elapsed().as_secs_f64());
+            self.metrics.store_group_size.observe(written.len() as f64);
+        }
         for answer in written {
             // whoever asked may have gone; the batch is durable all the same
             let _ = answer.send(outcome.clone());
@@ -369,7 +378,7 @@ mod tests {
     use crate::store::conformance;
 
     fn open(path: &Path) -> Arc<dyn Store> {
-        Arc::new(SledStore::open(path, 0).expect("opens"))
+        Arc::new(SledStore::open(path, 0, Arc::default()).expect("opens"))
     }
 
     #[tokio::test]
@@ -398,14 +407,15 @@ mod tests {
     fn a_second_process_is_told_who_holds_the_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let _first = open(folder.path());
-        let error = SledStore::open(folder.path(), 0).err().map(|error| error.to_string()).unwrap_or_default();
+        let error =
+            SledStore::open(folder.path(), 0, Arc::default()).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("another packetboat"), "{error}");
     }
 
     #[tokio::test]
     async fn growth_is_refused_beyond_max_disk_and_answers_still_fit() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = SledStore::open(folder.path(), 1).expect("opens");
+        let store = SledStore::open(folder.path(), 1, Arc::default()).expect("opens");
         let grows = Batch { grows: true, ..Batch::default().put(b"k", b"v") };
         assert!(matches!(store.commit(grows).await, Err(StoreError::Full(_))));
         assert_eq!(store.commit(Batch::default().put(b"k", b"v")).await, Ok(()));

@@ -5,6 +5,7 @@
 //! gauges of the stored totals, which survive it. Not here: where it is served (`http/`), what raises an alert.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -44,6 +45,8 @@ pub struct AdapterLabels {
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
+    /// What [`Metrics::observe_queue`] saw last: the counters grow by the difference.
+    seen: Mutex<Option<QueueStats>>,
     /// Messages made durable (C1) since the start.
     pub accepted: Counter,
     /// Replies with the platform's receipt (C3) since the start.
@@ -96,6 +99,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("packetboat"),
+            seen: Mutex::default(),
             accepted: Counter::default(),
             delivered: Counter::default(),
             dead: Counter::default(),
@@ -165,9 +169,17 @@ impl Metrics {
         parts.register("build", "What runs", build);
     }
 
-    /// Takes over the queue's own figures; to be called before [`Metrics::render`].
+    /// Takes over the queue's own figures; to be called once at the start, and before [`Metrics::render`].
     pub fn observe_queue(&self, stats: &QueueStats) {
         let totals = stats.totals;
+        if let Some(before) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).replace(stats.clone()) {
+            self.accepted.inc_by(totals.accepted.saturating_sub(before.totals.accepted));
+            self.delivered.inc_by(totals.delivered.saturating_sub(before.totals.delivered));
+            // dead letters that were retried come back
+            self.dead.inc_by(totals.dead.saturating_sub(before.totals.dead));
+            self.cancelled.inc_by(totals.cancelled.saturating_sub(before.totals.cancelled));
+            self.duplicates.inc_by(stats.duplicates.saturating_sub(before.duplicates));
+        }
         self.pending.set(i64::try_from(totals.pending).unwrap_or(i64::MAX));
         self.oldest_pending_ms.set(stats.oldest_pending_ms);
         self.total_accepted.set(totals.accepted);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packetboat_adapter_api::envelope::Inbound;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -17,6 +18,7 @@ use crate::inference::{FinishReason, GenerateError, Generation, Generator, Reque
 use crate::queue::lanes::LaneKey;
 use crate::queue::lease::Lease;
 use crate::store::Write;
+use crate::telemetry::metrics::Metrics;
 use crate::views::Views;
 
 /// What to do with the message now.
@@ -55,6 +57,8 @@ pub struct Answerer {
     pub sampling: SamplingParams,
     /// An answer that takes longer ends with what was said so far.
     pub request_timeout: Duration,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
     /// Cancelled when no time is left to finish what was begun.
     pub give_up: CancellationToken,
 }
@@ -107,12 +111,28 @@ impl Answerer {
             deadline: Some(self.request_timeout),
             pieces: Some(pieces),
         };
-        Ok(match self.generator.generate(request).await {
+        let begun = Instant::now();
+        let outcome = self.generator.generate(request).await;
+        self.count(begun.elapsed(), &outcome);
+        Ok(match outcome {
             Ok(generation) => self.reply(lease.lane(), &memory, &text, tongue, generation),
             Err(GenerateError::Retry(cause)) => Outcome::Fail(cause),
             Err(GenerateError::Overloaded { retry_after, .. }) => Outcome::Wait(retry_after),
             Err(GenerateError::Reject(cause)) => Outcome::Reject(cause),
         })
+    }
+
+    fn count(&self, took: Duration, outcome: &Result<Generation, GenerateError>) {
+        match outcome {
+            Ok(generation) => {
+                self.metrics.generate_seconds.observe(took.as_secs_f64());
+                self.metrics.generated_tokens.inc_by(u64::from(generation.usage.completion_tokens));
+            }
+            Err(GenerateError::Overloaded { .. }) => {}
+            Err(GenerateError::Retry(_) | GenerateError::Reject(_)) => {
+                self.metrics.generate_failures.inc();
+            }
+        }
     }
 
     fn reply(

@@ -6,17 +6,21 @@
 pub mod answer;
 pub mod breaker;
 pub mod checksums;
+pub mod codec;
 pub mod config;
 pub mod detokenize;
 pub mod echo;
 pub mod ending;
 pub mod external_data;
 pub mod files;
+pub mod graph;
 pub mod layout;
 pub mod load_error;
+pub mod prompt;
 pub mod runtime;
 pub mod sampler;
 pub mod stop;
+pub mod strftime;
 
 #[cfg(test)]
 pub(crate) mod conformance;

@@ -16,9 +16,15 @@ pub mod files;
 pub mod graph;
 pub mod layout;
 pub mod load_error;
+pub mod onnx;
+mod onnx_session;
+#[cfg(test)]
+mod onnx_tests;
 pub mod prompt;
 pub mod runtime;
 pub mod sampler;
+pub mod scheduler;
+pub mod sse;
 pub mod stop;
 pub mod strftime;
 

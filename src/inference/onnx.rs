@@ -164,6 +164,9 @@ impl Generator for OnnxGenerator {
         let tokens = tokio::task::spawn_blocking(move || codec.encode(&prompt)).await.map_err(|_| gone())??;
         let (prompt, max_tokens) = self.fit(tokens, params.max_tokens)?;
         let ending = AskOnDrop(Ending::default());
+        if cancel.is_cancelled() {
+            ending.0.ask(FinishReason::Cancelled);
+        }
         let (reply, mut result) = oneshot::channel();
         let job = Job {
             prompt,

@@ -245,6 +245,8 @@ mod tests {
         logits: Vec<f32>,
         report: mpsc::Sender<Vec<Vec<u32>>>,
         fail_on: Option<u32>,
+        /// Asked to end while the third run is under way.
+        interrupt: Option<Ending>,
     }
 
     impl Drop for Counting {
@@ -266,6 +268,9 @@ mod tests {
                 return Err(DecodeError("broken".to_owned()));
             }
             self.runs.push(tokens.to_vec());
+            if let Some(ending) = self.interrupt.as_ref().filter(|_| self.runs.len() == 3) {
+                ending.ask(FinishReason::Cancelled);
+            }
             *cache += tokens.iter().sum::<u32>();
             self.logits = vec![0.0; 10];
             self.logits[(*cache % 10) as usize] = 1.0;
@@ -293,13 +298,17 @@ mod tests {
     }
 
     fn serve(jobs: Vec<Job>, rounds: Rounds, fail_on: Option<u32>) -> Vec<Vec<u32>> {
+        serve_until(jobs, rounds, fail_on, None)
+    }
+
+    fn serve_until(jobs: Vec<Job>, rounds: Rounds, fail_on: Option<u32>, interrupt: Option<Ending>) -> Vec<Vec<u32>> {
         let (sender, receiver) = mpsc::channel();
         let (report, runs) = mpsc::channel();
         for job in jobs {
             sender.send(job).unwrap();
         }
         drop(sender);
-        run(Counting { runs: Vec::new(), logits: Vec::new(), report, fail_on }, &receiver, rounds);
+        run(Counting { runs: Vec::new(), logits: Vec::new(), report, fail_on, interrupt }, &receiver, rounds);
         runs.recv().unwrap()
     }
 
@@ -356,6 +365,16 @@ mod tests {
         assert_eq!(first.try_recv().unwrap().unwrap().finish, FinishReason::Length);
         let ended = second.try_recv().unwrap().unwrap();
         assert_eq!((ended.text.as_str(), ended.finish), ("", FinishReason::Deadline));
+    }
+
+    #[test]
+    fn an_end_that_is_asked_for_takes_effect_after_the_step_under_way() {
+        let ending = Ending::default();
+        let (job, mut reply) = job(&[1], 100, &ending);
+        let runs = serve_until(vec![job], ROUNDS, None, Some(ending));
+        assert_eq!(runs.len(), 3);
+        let outcome = reply.try_recv().unwrap().unwrap();
+        assert_eq!((outcome.text.as_str(), outcome.finish), ("124", FinishReason::Cancelled));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod openai;
 mod openai_tests;
 pub mod openai_wire;
 pub mod prompt;
+pub mod retry_after;
 pub mod runtime;
 pub mod sampler;
 pub mod scheduler;

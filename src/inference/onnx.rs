@@ -39,6 +39,7 @@ pub struct OnnxGenerator {
     decode: Decode,
     eos_ids: Arc<[u32]>,
     max_tokens: u32,
+    timeout: Duration,
     places: Arc<Semaphore>,
     jobs: mpsc::Sender<Job>,
     clock: SharedClock,
@@ -83,6 +84,7 @@ impl OnnxGenerator {
             eos_ids: Arc::from(codec.eos_ids()),
             codec,
             max_tokens: config.max_tokens,
+            timeout: config.request_timeout,
             places: Arc::new(Semaphore::new(active * (1 + WAITING))),
             jobs,
             clock,
@@ -159,7 +161,8 @@ impl Generator for OnnxGenerator {
         })?;
         let gone = || GenerateError::Retry("the model's thread has ended; restart packetboat".to_owned());
         let Request { prompt, params, cancel, deadline, pieces } = request;
-        let mut early = std::pin::pin!(ended_early(&cancel, deadline));
+        let deadline = deadline.map_or(self.timeout, |deadline| deadline.min(self.timeout));
+        let mut early = std::pin::pin!(ended_early(&cancel, Some(deadline)));
         let codec = Arc::clone(&self.codec);
         let tokens = tokio::task::spawn_blocking(move || codec.encode(&prompt)).await.map_err(|_| gone())??;
         let (prompt, max_tokens) = self.fit(tokens, params.max_tokens)?;

@@ -102,8 +102,11 @@ impl OrtDecoder {
         threads: Option<usize>,
     ) -> Result<Self, LoadError> {
         if device != Device::Cpu {
-            match on_cuda(environment) {
-                Ok(mut builder) => return Self::open(&mut builder, files, Place::Cuda),
+            let opened = on_cuda(environment).and_then(|mut builder| {
+                Self::open(&mut builder, files, Place::Cuda).map_err(|error| error.to_string())
+            });
+            match opened {
+                Ok(decoder) => return Ok(decoder),
                 Err(cause) if device == Device::Cuda => {
                     tracing::warn!(cause, "CUDA was asked for and is not usable; the model runs on the processor");
                 }
@@ -134,7 +137,20 @@ impl OrtDecoder {
             Place::Cuda => memory(AllocationDevice::CUDA, MemoryType::Default)?,
         };
         let binding = session.create_binding().map_err(failed)?;
-        Ok(Self { session, binding, graph, place, cache_memory, host_memory, logits: Vec::new() })
+        let mut decoder = Self { session, binding, graph, place, cache_memory, host_memory, logits: Vec::new() };
+        decoder.try_out().map_err(|error| {
+            LoadError::graph(
+                format!("{} loads and does not run: {error}", files.graph.display()),
+                "check the folder with `packetboat model verify`, or download the model again",
+            )
+        })?;
+        Ok(decoder)
+    }
+
+    /// One token: kernels and device libraries that are missing show up now rather than with the first message.
+    fn try_out(&mut self) -> Result<(), DecodeError> {
+        let mut cache = self.begin()?;
+        self.step(&[0], &mut cache).map(drop)
     }
 
     /// Where it runs.
@@ -218,6 +234,9 @@ fn builder(environment: &Environment) -> Result<SessionBuilder, String> {
         .map_err(told)?
         // between two steps the threads would burn the processor that the rest of the daemon needs
         .with_intra_op_spinning(false)
+        .map_err(told)?
+        // plans are kept per shape, and the shape changes with every token
+        .with_memory_pattern(false)
         .map_err(told)
 }
 

@@ -21,6 +21,13 @@ const LAYOUTS: [&str; 2] = ["genai", "optimum"];
 #[derive(Deserialize)]
 struct Golden {
     chats: Vec<GoldenChat>,
+    plain: Vec<GoldenText>,
+}
+
+#[derive(Deserialize)]
+struct GoldenText {
+    text: String,
+    ids: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -36,9 +43,13 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixtures")
 }
 
-fn golden() -> Vec<GoldenChat> {
+fn all_golden() -> Golden {
     let text = std::fs::read_to_string(fixtures().join("golden.json")).unwrap();
-    serde_json::from_str::<Golden>(&text).unwrap().chats
+    serde_json::from_str(&text).unwrap()
+}
+
+fn golden() -> Vec<GoldenChat> {
+    all_golden().chats
 }
 
 fn config(layout: &str) -> ModelConfig {
@@ -91,6 +102,9 @@ fn prompts_become_the_ids_that_the_models_makers_get() {
         for chat in golden() {
             assert_eq!(codec.encode(&Prompt::Chat(chat.messages)).unwrap(), chat.prompt_ids);
             assert_eq!(codec.decode(&chat.greedy_ids), chat.greedy_text);
+        }
+        for bare in all_golden().plain {
+            assert_eq!(codec.encode(&Prompt::Text(bare.text)).unwrap(), bare.ids);
         }
     }
 }

@@ -22,7 +22,7 @@ use super::ending::ended_early;
 use super::load_error::LoadError;
 use super::openai_wire::{self, Said};
 use super::sse::{EventReader, LONGEST_STREAM};
-use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request, Usage};
+use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request, Usage, retry_after};
 use crate::clock::SharedClock;
 
 /// What is assumed of a server whose models we don't know.
@@ -31,8 +31,6 @@ const DEFAULT_WINDOW: u32 = 8192;
 const LONGEST_ERROR: usize = 64 << 10;
 /// A server that refuses without saying for how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// A server may not send us away for longer.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +138,7 @@ impl OpenAiGenerator {
         }
         let response = request.send().await.map_err(|error| Failure::connection(&error))?;
         if !response.status().is_success() {
-            return Err(refusal(response).await);
+            return Err(refusal(response, self.clock.now_ms()).await);
         }
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.starts_with("application/json") {
@@ -212,6 +210,10 @@ impl Failure {
         Self { cause: cause.into(), again: false, after: None }
     }
 
+    fn busy(cause: String, after: Option<Duration>) -> Self {
+        Self { cause, again: false, after: Some(after.unwrap_or(DEFAULT_RETRY_AFTER)) }
+    }
+
     /// The kind of trouble only: the error's text may hold the address.
     fn connection(error: &reqwest::Error) -> Self {
         let kind = if error.is_connect() {
@@ -236,16 +238,16 @@ impl From<Failure> for GenerateError {
 }
 
 /// What a status that is no success means.
-async fn refusal(response: Response) -> Failure {
+async fn refusal(response: Response, now_ms: u64) -> Failure {
     let status = response.status();
-    let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()).map(str::to_owned);
+    let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok());
+    let after = after.and_then(|after| retry_after::parse(after, now_ms));
     let code = openai_wire::error_code(&text_of(response, LONGEST_ERROR).await.unwrap_or_default());
     let number = status.as_u16();
     match status {
-        StatusCode::TOO_MANY_REQUESTS => {
-            let seconds = after.and_then(|after| after.trim().parse().ok()).map(Duration::from_secs);
-            let after = seconds.unwrap_or(DEFAULT_RETRY_AFTER).min(LONGEST_RETRY_AFTER);
-            Failure { cause: format!("the server answered {number}{code}"), again: false, after: Some(after) }
+        StatusCode::TOO_MANY_REQUESTS => Failure::busy(format!("the server answered {number}{code}"), after),
+        StatusCode::SERVICE_UNAVAILABLE if after.is_some() => {
+            Failure::busy(format!("the server answered {number}{code}"), after)
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Failure::reject(format!("the server answered {number}{code}; check the key in [model] api_key"))

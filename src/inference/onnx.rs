@@ -12,11 +12,11 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::answer::Answer;
 use super::codec::Codec;
-use super::config::ModelConfig;
+use super::config::{Device, ModelConfig};
 use super::ending::{Ending, ended_early};
 use super::layout::{ModelFiles, inspect};
 use super::load_error::LoadError;
-use super::onnx_session::{OrtDecoder, Place, environment};
+use super::onnx_session::{Environment, OrtDecoder, Place, environment};
 use super::sampler::Sampler;
 use super::scheduler::{Decode, Job, Rounds, run};
 use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request};
@@ -52,7 +52,8 @@ impl OnnxGenerator {
             Some(path) => path.clone(),
             None => runtime::bundled_model_dir()?,
         };
-        let files = inspect(&path, config.device)?;
+        // checked before the library is loaded: a wrong folder is the commoner mistake
+        let files = inspect(&path, Device::Cpu)?;
         checksums::verify(&files.folder)?;
         let codec = Arc::new(Codec::load(&files, Arc::clone(&clock))?);
         if codec.is_plain() {
@@ -62,7 +63,7 @@ impl OnnxGenerator {
             );
         }
         let library = runtime::library(config.runtime.as_deref())?;
-        let decoder = OrtDecoder::load(&environment(&library)?, &files, config.device, config.threads)?;
+        let (decoder, files) = open(&environment(&library)?, config, &path)?;
         let info = describe(config, &files, &path, decoder.place());
         tracing::info!(
             model.name = info.name, model.device = info.device, model.context_window = info.context_window,
@@ -104,6 +105,22 @@ impl OnnxGenerator {
         }
         Ok((tokens, wanted.min(self.max_tokens).min(window - length)))
     }
+}
+
+/// The graph that fits the device: on CUDA where it is wanted and works, else on the processor, with one line in the log.
+fn open(environment: &Environment, config: &ModelConfig, path: &Path) -> Result<(OrtDecoder, ModelFiles), LoadError> {
+    if config.device != Device::Cpu {
+        let files = inspect(path, Device::Cuda)?;
+        match OrtDecoder::on_cuda(environment, &files) {
+            Ok(decoder) => return Ok((decoder, files)),
+            Err(cause) if config.device == Device::Cuda => {
+                tracing::warn!(cause, "CUDA was asked for and is not usable; the model runs on the processor");
+            }
+            Err(cause) => tracing::info!(cause, "no usable CUDA; the model runs on the processor"),
+        }
+    }
+    let files = inspect(path, Device::Cpu)?;
+    Ok((OrtDecoder::on_cpu(environment, &files, config.threads)?, files))
 }
 
 /// The model's name, place and window, from configuration and files.

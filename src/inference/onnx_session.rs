@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
-use ort::environment::Environment;
+pub use ort::environment::Environment;
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider as _, ExecutionProvider as _};
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
@@ -16,7 +16,6 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{IoBinding, Session};
 use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, ValueType};
 
-use super::config::Device;
 use super::graph::{DecoderGraph, Element, NumberPort, Port};
 use super::layout::ModelFiles;
 use super::load_error::LoadError;
@@ -94,26 +93,15 @@ pub struct KvCache {
 }
 
 impl OrtDecoder {
-    /// Loads the graph on the device: CUDA where it is wanted and works, else the processor, with one line in the log.
-    pub fn load(
-        environment: &Environment,
-        files: &ModelFiles,
-        device: Device,
-        threads: Option<usize>,
-    ) -> Result<Self, LoadError> {
-        if device != Device::Cpu {
-            let opened = on_cuda(environment).and_then(|mut builder| {
-                Self::open(&mut builder, files, Place::Cuda).map_err(|error| error.to_string())
-            });
-            match opened {
-                Ok(decoder) => return Ok(decoder),
-                Err(cause) if device == Device::Cuda => {
-                    tracing::warn!(cause, "CUDA was asked for and is not usable; the model runs on the processor");
-                }
-                Err(cause) => tracing::info!(cause, "no usable CUDA; the model runs on the processor"),
-            }
-        }
-        let builder = on_cpu(environment, threads);
+    /// Loads the graph on a CUDA card, or says why that does not work.
+    pub fn on_cuda(environment: &Environment, files: &ModelFiles) -> Result<Self, String> {
+        let mut builder = cuda_builder(environment)?;
+        Self::open(&mut builder, files, Place::Cuda).map_err(|error| error.to_string())
+    }
+
+    /// Loads the graph on the processor.
+    pub fn on_cpu(environment: &Environment, files: &ModelFiles, threads: Option<usize>) -> Result<Self, LoadError> {
+        let builder = cpu_builder(environment, threads);
         let mut builder = builder.map_err(|cause| unusable(&files.graph, &cause))?;
         Self::open(&mut builder, files, Place::Cpu)
     }
@@ -240,7 +228,7 @@ fn builder(environment: &Environment) -> Result<SessionBuilder, String> {
         .map_err(told)
 }
 
-fn on_cpu(environment: &Environment, threads: Option<usize>) -> Result<SessionBuilder, String> {
+fn cpu_builder(environment: &Environment, threads: Option<usize>) -> Result<SessionBuilder, String> {
     let builder = builder(environment)?;
     match threads {
         Some(threads) => builder.with_intra_threads(threads.max(1)).map_err(|error| error.to_string()),
@@ -249,7 +237,7 @@ fn on_cpu(environment: &Environment, threads: Option<usize>) -> Result<SessionBu
 }
 
 /// Registers CUDA, or says why not. With the processor's library this fails at once.
-fn on_cuda(environment: &Environment) -> Result<SessionBuilder, String> {
+fn cuda_builder(environment: &Environment) -> Result<SessionBuilder, String> {
     if !ep::CUDA::is_available().unwrap_or(false) {
         return Err("this ONNX Runtime was built without CUDA".to_owned());
     }

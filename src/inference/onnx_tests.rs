@@ -69,7 +69,7 @@ fn generator(layout: &str) -> OnnxGenerator {
 fn decoder(layout: &str) -> OrtDecoder {
     let files = inspect(&fixtures().join(layout), Device::Cpu).unwrap();
     let library = runtime::library(None).unwrap();
-    OrtDecoder::load(&environment(&library).unwrap(), &files, Device::Cpu, Some(1)).unwrap()
+    OrtDecoder::on_cpu(&environment(&library).unwrap(), &files, Some(1)).unwrap()
 }
 
 fn likeliest(logits: &[f32]) -> u32 {
@@ -173,6 +173,19 @@ async fn it_conforms_in_both_layouts() {
         let generator = generator(layout);
         conformance::answers(&generator).await;
         conformance::ends_early(&generator, false).await;
+    }
+}
+
+#[test]
+fn without_cuda_the_model_runs_on_the_processor() {
+    for device in [Device::Auto, Device::Cuda] {
+        let library = runtime::library(None).unwrap();
+        let files = inspect(&fixtures().join("genai"), device).unwrap();
+        let on_cuda = OrtDecoder::on_cuda(&environment(&library).unwrap(), &files);
+        let info = OnnxGenerator::load(&ModelConfig { device, ..config("genai") }, FakeClock::at(0)).unwrap().info();
+        // a developer's machine may have a card
+        assert_eq!(info.device, if on_cuda.is_ok() { "cuda" } else { "cpu" });
+        assert_eq!((info.name.as_str(), info.context_window), ("genai", 512));
     }
 }
 

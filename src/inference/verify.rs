@@ -82,7 +82,7 @@ fn check(
     let path = runtime::library(library)?;
     let environment = environment(&path)?;
     findings.push(Finding::good(format!("ONNX Runtime loads from {}", path.display())));
-    let mut decoder = OrtDecoder::load(&environment, &files, Device::Cpu, None)?;
+    let mut decoder = OrtDecoder::on_cpu(&environment, &files, None)?;
     findings.push(first_token(&files, &codec, &mut decoder)?);
     Ok(())
 }

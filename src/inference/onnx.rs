@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,7 +42,9 @@ pub struct OnnxGenerator {
     max_tokens: u32,
     timeout: Duration,
     places: Arc<Semaphore>,
-    jobs: mpsc::Sender<Job>,
+    /// None once it is being dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
     clock: SharedClock,
 }
 
@@ -72,9 +75,12 @@ impl OnnxGenerator {
         let active = config.max_concurrent.max(1);
         let (jobs, received) = mpsc::channel();
         let rounds = Rounds { active, prompt_chunk: PROMPT_CHUNK };
-        std::thread::Builder::new().name("model".to_owned()).spawn(move || run(decoder, &received, rounds)).map_err(
-            |error| LoadError::graph(format!("can't start its thread: {error}"), "check the process limits"),
-        )?;
+        let thread = std::thread::Builder::new()
+            .name("model".to_owned())
+            .spawn(move || run(decoder, &received, rounds))
+            .map_err(|error| {
+                LoadError::graph(format!("can't start its thread: {error}"), "check the process limits")
+            })?;
         let decode: Decode = {
             let codec = Arc::clone(&codec);
             Arc::new(move |ids| codec.decode(ids))
@@ -87,7 +93,8 @@ impl OnnxGenerator {
             max_tokens: config.max_tokens,
             timeout: config.request_timeout,
             places: Arc::new(Semaphore::new(active * (1 + WAITING))),
-            jobs,
+            jobs: Some(jobs),
+            thread: Some(thread),
             clock,
         })
     }
@@ -161,6 +168,17 @@ impl Drop for AskOnDrop {
     }
 }
 
+/// The session must be gone before the process tears ONNX Runtime down; the thread ends within one step, because whoever
+/// waited for a result has gone too.
+impl Drop for OnnxGenerator {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the model's thread had ended by a panic");
+        }
+    }
+}
+
 #[async_trait]
 impl Generator for OnnxGenerator {
     fn info(&self) -> ModelInfo {
@@ -199,7 +217,7 @@ impl Generator for OnnxGenerator {
             reply,
             place: Some(place),
         };
-        self.jobs.send(job).map_err(|_| gone())?;
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
         let outcome = tokio::select! {
             biased;
             reason = &mut early => {

@@ -42,7 +42,7 @@ pub fn environment(library: &Path) -> Result<Environment, LoadError> {
             "run `make runtime` again, or name a libonnxruntime of version 1.24 or newer with [model] runtime",
         )
     };
-    let builder = ort::init_from(library).map_err(|error| wrong(error.to_string()))?;
+    let builder = ort::init_from(library).map_err(|error| wrong(loading_cause(&error)))?;
     let environment = builder
         .with_name("packetboat")
         .with_telemetry(false)
@@ -52,6 +52,16 @@ pub fn environment(library: &Path) -> Result<Environment, LoadError> {
     environment.set_log_level(LogLevel::Warning);
     *loaded = Some((library.to_owned(), environment.clone()));
     Ok(environment)
+}
+
+/// The loader's own words (which library it misses, say) lie one level down.
+fn loading_cause(error: &ort::LoadDynamicError) -> String {
+    match error {
+        ort::LoadDynamicError::Dlopen { error, .. } => {
+            std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+        }
+        other => other.to_string(),
+    }
 }
 
 /// ONNX Runtime's own messages: about graphs and devices, never about what people say.

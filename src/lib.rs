@@ -8,5 +8,6 @@ pub mod inference;
 pub mod ingress;
 pub mod live;
 pub mod queue;
+pub mod security;
 pub mod status;
 pub mod store;

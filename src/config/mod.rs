@@ -29,6 +29,7 @@ use crate::conversation::config::ConversationConfig;
 use crate::http::config::ServerConfig;
 use crate::inference::config::ModelConfig;
 use crate::queue::config::DeliveryConfig;
+use crate::security::config::SecurityConfig;
 use crate::store::config::StorageConfig;
 use crate::telemetry::config::LogConfig;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// The chat platforms; a platform without a section is off.
     pub adapters: AdaptersConfig,
+    /// How much one client may ask, and how long its credentials last.
+    pub security: SecurityConfig,
     /// What the daemon says about its work.
     pub log: LogConfig,
 }

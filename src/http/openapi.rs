@@ -1,0 +1,195 @@
+//! The description of the API, made from the tables of contents and from the types that travel.
+//!
+//! Invariant: it can't describe an endpoint that isn't there or leave one out, because both come from one table.
+
+use axum::http::StatusCode;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+
+use super::gate::Access;
+use super::problem::ProblemBody;
+use super::route::Route;
+
+/// One operation being described.
+pub struct Docs {
+    generator: SchemaGenerator,
+    summary: String,
+    parameters: Vec<Value>,
+    body: Option<Value>,
+    responses: Map<String, Value>,
+}
+
+impl Docs {
+    fn new(generator: SchemaGenerator) -> Self {
+        Self { generator, summary: String::new(), parameters: Vec::new(), body: None, responses: Map::new() }
+    }
+
+    /// What it does, in one sentence.
+    pub fn summary(&mut self, text: &str) -> &mut Self {
+        text.clone_into(&mut self.summary);
+        self
+    }
+
+    /// A header that it reads.
+    pub fn header(&mut self, name: &str, description: &str) -> &mut Self {
+        self.parameter("header", name, false, description)
+    }
+
+    /// A key of the query that it reads.
+    pub fn query(&mut self, name: &str, description: &str) -> &mut Self {
+        self.parameter("query", name, false, description)
+    }
+
+    fn parameter(&mut self, place: &str, name: &str, required: bool, description: &str) -> &mut Self {
+        self.parameters.push(json!({
+            "in": place, "name": name, "required": required, "description": description, "schema": {"type": "string"},
+        }));
+        self
+    }
+
+    /// The JSON that it takes.
+    pub fn takes<T: JsonSchema>(&mut self) -> &mut Self {
+        let schema = self.generator.subschema_for::<T>();
+        self.body = Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
+        self
+    }
+
+    /// A body of a form that somebody else defines.
+    pub fn takes_foreign(&mut self, description: &str) -> &mut Self {
+        self.body = Some(json!({"description": description, "content": {"application/json": {"schema": {}}}}));
+        self
+    }
+
+    /// A JSON answer.
+    pub fn gives<T: JsonSchema>(&mut self, status: u16, description: &str) -> &mut Self {
+        let schema = self.generator.subschema_for::<T>();
+        self.answer(status, description, "application/json", &schema)
+    }
+
+    /// An answer of another kind, or JSON of a form that is described elsewhere.
+    pub fn gives_kind(&mut self, status: u16, kind: &str, description: &str) -> &mut Self {
+        self.answer(status, description, kind, &Schema::default())
+    }
+
+    /// An answer without a body.
+    pub fn gives_nothing(&mut self, status: u16, description: &str) -> &mut Self {
+        self.responses.insert(status.to_string(), json!({"description": description}));
+        self
+    }
+
+    fn answer(&mut self, status: u16, description: &str, kind: &str, schema: &Schema) -> &mut Self {
+        let entry = self.responses.entry(status.to_string()).or_insert_with(|| json!({"content": {}}));
+        entry["description"] = json!(description);
+        entry["content"][kind] = json!({"schema": schema});
+        self
+    }
+
+    /// Refusals, as problem+json.
+    pub fn refuses(&mut self, statuses: &[u16]) -> &mut Self {
+        for status in statuses {
+            let code = StatusCode::from_u16(*status).ok();
+            let title = code.and_then(|code| code.canonical_reason()).unwrap_or("Error");
+            self.gives_problem(*status, title);
+        }
+        self
+    }
+
+    fn gives_problem(&mut self, status: u16, title: &str) {
+        let schema = self.generator.subschema_for::<ProblemBody>();
+        self.answer(status, title, "application/problem+json", &schema);
+    }
+}
+
+/// The whole document.
+pub fn document(tables: &[(&str, Vec<Route>)]) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let mut paths = Map::new();
+    for (tag, routes) in tables {
+        for route in routes {
+            let mut docs = Docs::new(generator);
+            (route.docs)(&mut docs);
+            describe_access(&mut docs, route);
+            let operation = operation(&docs, route, tag);
+            paths.entry(route.path).or_insert_with(|| json!({}))[route.method.as_str()] = operation;
+            generator = docs.generator;
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "packetboat",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "A chat bot bridge: messages in, a language model's answers out. Operations tagged `admin` are \
+                served on the admin listener and the control socket.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    })
+}
+
+fn describe_access(docs: &mut Docs, route: &Route) {
+    for name in path_names(route.path) {
+        docs.parameter("path", name, true, "see the path");
+    }
+    match route.access {
+        Access::Probe => {}
+        Access::Open => {
+            docs.refuses(&[429]);
+        }
+        Access::Bearer => {
+            docs.refuses(&[401, 429]);
+        }
+        Access::Scope(_) => {
+            docs.refuses(&[401, 403, 429]);
+        }
+    }
+}
+
+fn operation(docs: &Docs, route: &Route, tag: &str) -> Value {
+    let mut operation = json!({
+        "tags": [tag],
+        "summary": docs.summary,
+        "parameters": docs.parameters,
+        "responses": docs.responses,
+    });
+    if let Some(body) = &docs.body {
+        operation["requestBody"] = body.clone();
+    }
+    match route.access {
+        Access::Scope(scope) => operation["security"] = json!([{"bearer": [scope.as_str()]}]),
+        Access::Bearer => operation["security"] = json!([{"bearer": []}]),
+        Access::Open | Access::Probe => operation["security"] = json!([]),
+    }
+    operation
+}
+
+fn path_names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// `GET /api/openapi.json`.
+pub mod endpoint {
+    use axum::Json;
+    use serde_json::Value;
+
+    use super::super::{admin, public};
+    use super::Docs;
+
+    /// What OpenAPI says about it.
+    pub fn docs(docs: &mut Docs) {
+        docs.summary("This description").gives_kind(200, "application/json", "OpenAPI 3.1");
+    }
+
+    /// Describes everything.
+    pub async fn get() -> Json<Value> {
+        Json(super::document(&[("public", public::routes()), ("admin", admin::routes())]))
+    }
+}

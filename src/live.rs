@@ -40,6 +40,18 @@ pub enum LiveEvent {
     },
 }
 
+impl LiveEvent {
+    fn message(&self) -> &str {
+        match self {
+            Self::Token { message, .. } | Self::Reply { message, .. } | Self::Error { message, .. } => message,
+        }
+    }
+
+    fn is_piece_of(&self, whole: &Self) -> bool {
+        matches!(self, Self::Token { .. }) && self.message() == whole.message()
+    }
+}
+
 /// An event with its place in the conversation: grows by one, starts anew when the daemon restarts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered {
@@ -50,9 +62,9 @@ pub struct Numbered {
 }
 
 /// Recent events kept per conversation.
-const MEMORY: usize = 512;
+const MEMORY: usize = 256;
 /// Conversations kept; the one quiet for longest goes first.
-const CONVERSATIONS: usize = 4096;
+const CONVERSATIONS: usize = 1024;
 
 /// Everybody's live view.
 #[derive(Debug, Default)]
@@ -86,6 +98,10 @@ impl LiveHub {
         self.with_feed(lane, |feed| {
             let numbered = Numbered { seq: feed.next, event };
             feed.next += 1;
+            if !matches!(numbered.event, LiveEvent::Token { .. }) {
+                // the whole answer stands for its pieces
+                feed.recent.retain(|earlier| !earlier.event.is_piece_of(&numbered.event));
+            }
             if feed.recent.len() == MEMORY {
                 feed.recent.pop_front();
             }
@@ -127,5 +143,61 @@ impl Lanes {
         if let Some(lane) = quietest {
             self.by_lane.remove(&lane);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(n: usize) -> Lane {
+        (AdapterName::new("http"), ConversationId::new(n.to_string()))
+    }
+
+    fn token(message: &str, text: &str) -> LiveEvent {
+        LiveEvent::Token { message: message.to_owned(), text: text.to_owned() }
+    }
+
+    fn reply(message: &str, text: &str) -> LiveEvent {
+        LiveEvent::Reply { message: message.to_owned(), text: text.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn an_onlooker_sees_what_happens_from_now_on() {
+        let hub = LiveHub::default();
+        hub.publish(&lane(1), token("a", "missed"));
+        let (missed, mut now) = hub.subscribe(&lane(1), None);
+        assert!(missed.is_empty());
+        hub.publish(&lane(1), token("a", "seen"));
+        hub.publish(&lane(2), token("b", "other"));
+        assert_eq!(now.recv().await.map(|numbered| (numbered.seq, numbered.event)).ok(), Some((2, token("a", "seen"))));
+        assert!(now.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_reconnect_gets_what_it_missed_and_a_reply_instead_of_its_pieces() {
+        let hub = LiveHub::default();
+        for event in [token("a", "he"), token("a", "llo"), token("b", "x"), reply("a", "hello")] {
+            hub.publish(&lane(1), event);
+        }
+        let (missed, _) = hub.subscribe(&lane(1), Some(1));
+        let missed: Vec<LiveEvent> = missed.into_iter().map(|numbered| numbered.event).collect();
+        assert_eq!(missed, [token("b", "x"), reply("a", "hello")]);
+        let (after_restart, _) = hub.subscribe(&lane(1), Some(1000));
+        assert_eq!(after_restart.len(), 2);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let hub = LiveHub::default();
+        for n in 0..2 * CONVERSATIONS {
+            hub.publish(&lane(n), reply("a", "x"));
+        }
+        for _ in 0..2 * MEMORY {
+            hub.publish(&lane(0), token("a", "x"));
+        }
+        let lanes = hub.lanes.lock().expect("not poisoned");
+        assert_eq!(lanes.by_lane.len(), CONVERSATIONS);
+        assert_eq!(lanes.by_lane.get(&lane(0)).map(|feed| feed.recent.len()), Some(MEMORY));
     }
 }

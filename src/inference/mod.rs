@@ -3,7 +3,23 @@
 //! Invariants: a generator knows neither queue nor adapters; text pieces are whole UTF-8; the pieces put together are
 //! the generation's text. Not here: which generator is used (`app.rs`), what a conversation remembers (`conversation/`).
 
+pub mod answer;
+pub mod breaker;
+pub mod checksums;
 pub mod config;
+pub mod detokenize;
+pub mod echo;
+pub mod ending;
+pub mod external_data;
+pub mod files;
+pub mod layout;
+pub mod load_error;
+pub mod runtime;
+pub mod sampler;
+pub mod stop;
+
+#[cfg(test)]
+pub(crate) mod conformance;
 
 use std::time::Duration;
 

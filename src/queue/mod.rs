@@ -1,77 +1,197 @@
-//! Placeholder facade; the founder is writing it. Signatures are fixed.
-use std::sync::Arc;
+//! The durable line: accept (C1), lease, complete (C2), deliver (C3), and what operators do to it.
+//!
+//! Invariants:
+//! - Memory holds the order (two [`Lanes`]: jobs and replies) and the pending count; the store holds everything else. Memory
+//!   changes only after the store has committed, and is rebuilt from the store at start, at once: a lease does not outlive its process.
+//! - Each commit is one batch: C1 job + dedupe key, C2 job + turns + reply in the outbox, C3 reply closed + receipt.
+//! - The conservation law's counters are written in those same batches.
+//! - All writes to one job happen under its lease, or by an operator who first takes the job from its lane.
+//!
+//! Not here: what a job means (`worker.rs`), how a reply is sent (`outbox.rs`), bytes (`records.rs`), disks (`store/`).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use packetboat_adapter_api::adapter::Accepted;
 use packetboat_adapter_api::envelope::Inbound;
-use packetboat_adapter_api::ids::{AdapterName, MessageId};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Store, StoreError};
 
 pub mod config;
+pub mod delivery;
+pub mod journal;
+pub mod lanes;
+pub mod lease;
+mod open;
+pub mod operate;
+pub mod records;
+pub mod retry;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod verify;
 pub mod view;
+mod watch;
 
-use view::{JobDetail, JobSummary, MessageView, QueueStats, Stage, VerifyReport};
+use config::DeliveryConfig;
+use lanes::Lanes;
+use records::{JobRecord, PlaceRecord};
+use view::Totals;
+
+pub use operate::OperateError;
 
 /// The durable line.
-pub struct Queue {}
+pub struct Queue {
+    store: Arc<dyn Store>,
+    clock: SharedClock,
+    config: DeliveryConfig,
+    order: Mutex<Order>,
+    /// A job became ready.
+    work: Notify,
+    /// A reply became ready.
+    mail: Notify,
+    watchers: watch::Watchers,
+    next_job: AtomicU64,
+    duplicates: AtomicU64,
+    closed: AtomicBool,
+}
 
-/// Why an operator's command did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum OperateError {
-    /// No such job.
-    #[error("there is no job {0}")]
-    NotFound(u64),
-    /// It is not in a state in which that makes sense.
-    #[error("job {job} is {state:?}: {hint}")]
-    Conflict {
-        /// Which.
-        job: u64,
-        /// What it is.
-        state: Stage,
-        /// What to do instead.
-        hint: &'static str,
-    },
-    /// The store failed.
+/// What memory holds.
+#[derive(Debug, Default)]
+struct Order {
+    jobs: Lanes,
+    replies: Lanes,
+    totals: Totals,
+    /// Cancels the work on a leased job.
+    running: HashMap<u64, CancellationToken>,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// As many wait as `delivery.max_pending` allows.
+    #[error("{0} messages wait already (delivery.max_pending); try again later")]
+    TooMany(u64),
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Closed,
+    /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-#[allow(missing_docs, clippy::todo, unused_variables, reason = "placeholder")]
 impl Queue {
-    pub fn open(store: Arc<dyn Store>, clock: SharedClock) -> Result<Arc<Self>, StoreError> {
-        todo!()
+    /// C1: makes the message durable. A message that was accepted before is a duplicate, and nothing is queued.
+    pub async fn accept(&self, inbound: Inbound) -> Result<Accepted, AcceptError> {
+        if self.is_closed() {
+            return Err(AcceptError::Closed);
+        }
+        let pending = self.order().totals.pending;
+        if pending >= self.config.max_pending {
+            return Err(AcceptError::TooMany(pending));
+        }
+        let job = self.next_job.fetch_add(1, Ordering::Relaxed);
+        let record = JobRecord::new(inbound, self.clock.now_ms());
+        let lane = record.lane();
+        let seen = records::seen_key(&record.inbound.envelope.adapter, &record.inbound.envelope.message);
+        let batch = Batch { grows: true, ..Batch::default() }
+            .absent(&seen)
+            .put(&seen, records::seen_value(job))
+            .put(records::job_key(records::JOBS, job), records::encode(&record))
+            .put(records::job_key(records::WAITING, job), records::encode(&PlaceRecord::of(&record)))
+            .put(records::LAST_JOB, records::seen_value(job))
+            .add(records::ACCEPTED, 1);
+        match self.store.commit(batch).await {
+            Ok(()) => {}
+            Err(StoreError::Exists(first)) => {
+                self.duplicates.fetch_add(1, Ordering::Relaxed);
+                return Ok(Accepted { job: records::job_of(&first).unwrap_or(0), duplicate: true });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        {
+            let mut order = self.order();
+            order.totals.accepted += 1;
+            order.totals.pending += 1;
+            order.jobs.push(&lane, job);
+        }
+        self.work.notify_one();
+        Ok(Accepted { job, duplicate: false })
     }
-    pub async fn accept(&self, inbound: Inbound) -> Result<Accepted, StoreError> {
-        todo!()
+
+    /// Takes nothing new from now on; what is on the line stays there.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.work.notify_waiters();
+        self.mail.notify_waiters();
     }
-    /// What became of a message, by the adapter's name and the platform's id.
-    pub fn message(&self, adapter: &AdapterName, message: &MessageId) -> Result<Option<MessageView>, StoreError> {
-        todo!()
+
+    /// Nothing is leased any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
-    /// Returns when the message is answered, dead or cancelled (check with `message`), or was so already.
-    pub async fn settled(&self, adapter: &AdapterName, message: &MessageId) {
-        todo!()
+
+    /// Sleeps until the injected clock should show `at_ms`; for ever without one.
+    fn until(&self, at_ms: Option<u64>) -> impl Future<Output = ()> + use<> {
+        let wait = at_ms.map(|at_ms| Duration::from_millis(at_ms.saturating_sub(self.clock.now_ms())));
+        async move {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        }
     }
-    pub fn stats(&self) -> QueueStats {
-        todo!()
+
+    fn order(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Oldest first. `states` empty = all.
-    pub fn list(&self, states: &[Stage], after_job: u64, limit: usize) -> Result<Vec<JobSummary>, StoreError> {
-        todo!()
+
+    fn load(&self, job: u64) -> Result<Option<JobRecord>, StoreError> {
+        let Some(bytes) = self.store.get(&records::job_key(records::JOBS, job))? else { return Ok(None) };
+        let damaged = |error| StoreError::Failed(format!("the record of job {job} is {error}"));
+        records::decode(&bytes).map(Some).map_err(damaged)
     }
-    pub fn show(&self, job: u64) -> Result<Option<JobDetail>, StoreError> {
-        todo!()
+
+    /// A batch that ends the job in one of the counted ends.
+    fn finish(&self, job: u64, record: &JobRecord, end: End) -> Batch {
+        Batch::default()
+            .put(records::job_key(records::JOBS, job), records::encode(record))
+            .delete(records::job_key(records::WAITING, job))
+            .delete(records::job_key(records::OUTBOX, job))
+            .delete(records::job_key(records::NOTES, job))
+            .put(records::finished_key(records::FINISHED, self.clock.now_ms(), job), [])
+            .add(end.counter(), 1)
     }
-    /// A dead letter goes back on the line.
-    pub async fn retry(&self, job: u64) -> Result<(), OperateError> {
-        todo!()
+}
+
+/// Which term of the conservation law a job ended in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Delivered,
+    Dead,
+    Cancelled,
+}
+
+impl End {
+    fn counter(self) -> &'static [u8] {
+        match self {
+            Self::Delivered => records::DELIVERED,
+            Self::Dead => records::DEAD,
+            Self::Cancelled => records::CANCELLED,
+        }
     }
-    /// A pending or dead message is withdrawn (counted as cancelled).
-    pub async fn discard(&self, job: u64) -> Result<(), OperateError> {
-        todo!()
-    }
-    pub fn verify(&self) -> Result<VerifyReport, StoreError> {
-        todo!()
+
+    fn count(self, totals: &mut Totals) {
+        totals.pending = totals.pending.saturating_sub(1);
+        match self {
+            Self::Delivered => totals.delivered += 1,
+            Self::Dead => totals.dead += 1,
+            Self::Cancelled => totals.cancelled += 1,
+        }
     }
 }

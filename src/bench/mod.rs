@@ -1,0 +1,3 @@
+//! Repeatable measurements, run by `packetboat bench …`.
+
+pub mod line;

@@ -191,3 +191,6 @@ fn tell(method: &http::Method, response: &Response, begun: Instant) {
         tracing::debug!(http.method = %method, http.route = path, http.status = status, elapsed_ms = millis, "request");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,77 @@ pub mod endpoint {
         Json(super::document(&[("public", public::routes()), ("admin", admin::routes())]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::fixture::Fixture;
+    use crate::http::{admin, public};
+    use crate::security::scope::Scope;
+
+    fn described() -> (Value, BTreeSet<(String, String)>) {
+        let document = document(&[("public", public::routes()), ("admin", admin::routes())]);
+        let paths = document["paths"].as_object().unwrap().clone();
+        let operations = paths.iter().flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())).collect::<Vec<_>>()
+        });
+        let operations = operations.collect();
+        (document, operations)
+    }
+
+    #[test]
+    fn every_route_is_described_and_every_description_is_a_route() {
+        let (document, described) = described();
+        let routes = public::routes().into_iter().chain(admin::routes());
+        let routes: BTreeSet<_> =
+            routes.map(|route| (route.method.as_str().to_owned(), route.path.to_owned())).collect();
+        assert_eq!(described, routes);
+        for (method, path) in described {
+            let operation = &document["paths"][&path][&method];
+            assert!(!operation["summary"].as_str().unwrap().is_empty(), "{method} {path}");
+            let answers = operation["responses"].as_object().unwrap();
+            assert!(answers.keys().any(|status| status.starts_with('2')), "{method} {path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_described_is_served_and_wants_the_credential_that_is_described() {
+        let fixture = Fixture::new();
+        let nothing = fixture.token("nobody", &[Scope::Chat]);
+        let (document, operations) = described();
+        for (method, path) in operations {
+            let operation = &document["paths"][&path][&method];
+            let concrete =
+                path.replace("{id}", "x").replace("{job}", "1").replace("{adapter}", "x").replace("{model}", "x");
+            let method = method.to_uppercase();
+            let admin = operation["tags"][0] == "admin";
+            let call = async |token: Option<&str>| {
+                let answer = if admin {
+                    fixture.manage(&method, &concrete, token, "").await
+                } else {
+                    fixture.call(&method, &concrete, token, "").await
+                };
+                answer.status
+            };
+            let closed = !operation["security"].as_array().unwrap().is_empty();
+            assert_eq!(call(None).await == 401, closed, "{method} {path}");
+            assert_ne!(call(None).await, 405, "{method} {path}");
+            if admin {
+                assert_eq!(call(Some(&nothing)).await, 403, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let (document, _) = described();
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"").skip(1) {
+            let pointer = reference.split('"').next().unwrap().trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+        }
+        assert_eq!(document["openapi"], "3.1.0");
+    }
+}

@@ -6,17 +6,34 @@
 pub mod answer;
 pub mod breaker;
 pub mod checksums;
+pub mod codec;
 pub mod config;
 pub mod detokenize;
 pub mod echo;
 pub mod ending;
 pub mod external_data;
 pub mod files;
+pub mod graph;
 pub mod layout;
+pub mod load;
 pub mod load_error;
+pub mod onnx;
+mod onnx_session;
+#[cfg(test)]
+mod onnx_tests;
+pub mod openai;
+#[cfg(test)]
+mod openai_tests;
+pub mod openai_wire;
+pub mod prompt;
+pub mod retry_after;
 pub mod runtime;
 pub mod sampler;
+pub mod scheduler;
+pub mod sse;
 pub mod stop;
+pub mod strftime;
+pub mod verify;
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -27,6 +44,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
+
+pub use load::load;
+pub use load_error::LoadError;
 
 /// Who speaks in a chat prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,13 +14,14 @@ const NEXT: &str = "run `make runtime` in packetboat's folder, or name the libra
 
 /// The library's file: as configured, as the environment says, or found.
 pub fn library(configured: Option<&Path>) -> Result<PathBuf, LoadError> {
-    if let Some(path) = configured {
-        return named(path, "[model] runtime");
-    }
-    if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        return named(Path::new(&path), VARIABLE);
-    }
-    library_in(&library_places(&around()))
+    let variable = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
+    let found = match (configured, variable) {
+        (Some(path), _) => named(path, "[model] runtime")?,
+        (None, Some(path)) => named(Path::new(&path), VARIABLE)?,
+        (None, None) => library_in(&library_places(&around()))?,
+    };
+    // the loader would search the system for a bare name
+    found.canonicalize().map_err(|error| LoadError::runtime(format!("can't read {}: {error}", found.display()), NEXT))
 }
 
 /// A file, or a folder with the library in it.

@@ -33,3 +33,6 @@ pub fn routes() -> Vec<Route> {
         Route::new(Post, "/api/admin/login-link", Scope(Admin), login_link::docs, login_link::post),
     ]
 }
+
+#[cfg(test)]
+mod tests;

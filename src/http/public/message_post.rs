@@ -20,6 +20,7 @@ use crate::http::names;
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
 use crate::http::route::Shared;
+use crate::ingress::LONGEST_TEXT;
 use crate::queue::view::{MessageView, Stage};
 use crate::security::scope::Principal;
 
@@ -133,7 +134,8 @@ fn inbound(
     if new.text.trim().is_empty() {
         return Err(Problem::invalid("text", "`text` is empty"));
     }
-    if new.text.chars().nth(MAX_CHARS).is_some() {
+    // the line counts bytes, people count characters
+    if new.text.chars().nth(MAX_CHARS).is_some() || new.text.len() > LONGEST_TEXT {
         let detail = format!("`text` is longer than {MAX_CHARS} characters");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", detail).at("text"));
     }

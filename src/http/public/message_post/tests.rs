@@ -77,7 +77,7 @@ async fn what_can_not_be_a_message_is_refused_and_nothing_is_queued() {
     let token = fixture.token("owner", &[Scope::Chat]);
     let long = format!("{{\"text\":\"{}\"}}", "x".repeat(MAX_CHARS + 1));
     let cases = [
-        ("", 400, "malformed_json"),
+        (" ", 400, "malformed_json"),
         ("{", 400, "malformed_json"),
         ("{}", 422, "invalid"),
         (r#"{"text":""}"#, 422, "invalid"),

@@ -22,6 +22,7 @@ mod onnx_session;
 #[cfg(test)]
 mod onnx_tests;
 pub mod openai;
+mod openai_failure;
 #[cfg(test)]
 mod openai_tests;
 pub mod openai_wire;

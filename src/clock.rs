@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::time::Instant;
+
 /// Where stamps and jitter come from.
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970 UTC.
@@ -42,17 +44,23 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A clock that stands still until it is told, with a counted sequence for randomness. For tests.
+/// A clock that stands still until it is told or follows tokio's, with a counted sequence for randomness. For tests.
 #[derive(Debug, Default)]
 pub struct FakeClock {
     now_ms: AtomicU64,
     draws: AtomicU64,
+    follows: Option<Instant>,
 }
 
 impl FakeClock {
     /// Starts at `now_ms`.
     pub fn at(now_ms: u64) -> Arc<Self> {
-        Arc::new(Self { now_ms: AtomicU64::new(now_ms), draws: AtomicU64::new(0) })
+        Arc::new(Self { now_ms: AtomicU64::new(now_ms), ..Self::default() })
+    }
+
+    /// Starts at `now_ms` and goes with tokio's time, which tests pause: what sleeps and what is stamped agree.
+    pub fn following_tokio(now_ms: u64) -> Arc<Self> {
+        Arc::new(Self { now_ms: AtomicU64::new(now_ms), follows: Some(Instant::now()), ..Self::default() })
     }
 
     /// Moves time forward.
@@ -63,7 +71,8 @@ impl FakeClock {
 
 impl Clock for FakeClock {
     fn now_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::SeqCst)
+        let followed = self.follows.map_or(0, |since| since.elapsed().as_millis() as u64);
+        self.now_ms.load(Ordering::SeqCst) + followed
     }
 
     fn random(&self) -> u64 {

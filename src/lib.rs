@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod live;
 pub mod outbox;
 pub mod queue;
+pub mod security;
 pub mod status;
 pub mod store;
 pub mod telemetry;

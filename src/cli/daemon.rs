@@ -5,7 +5,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Client, Method, Response, Url};
@@ -15,9 +15,6 @@ use serde_json::Value as Json;
 
 use super::Context;
 use super::error::CliError;
-
-/// The socket's name in the data folder.
-pub const SOCKET: &str = "control.sock";
 
 /// Long enough for `queue verify` over a full store.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -41,7 +38,7 @@ struct ProblemJson {
 impl Daemon {
     /// The daemon of the configuration's data folder.
     pub fn find(context: &Context) -> Result<Self, CliError> {
-        Self::at(&context.load()?.config.storage.path.join(SOCKET))
+        Self::at(&context.load()?.config.control_socket())
     }
 
     /// The daemon behind this socket.
@@ -155,9 +152,4 @@ fn absent(socket: &Path, error: &std::io::Error) -> CliError {
         }
         _ => CliError::new(format!("can't talk to the daemon at {place}: {error}"), start),
     }
-}
-
-/// Where the socket would be.
-pub fn socket_of(data: &Path) -> PathBuf {
-    data.join(SOCKET)
 }

@@ -5,19 +5,27 @@
 //! Not here: what the commands ask for is done in the modules they call.
 
 pub mod bench;
+pub mod chat;
 pub mod completions;
 pub mod config;
 pub mod daemon;
 pub mod dead;
+pub mod doctor;
 pub mod error;
+pub mod init;
 pub mod jobs;
+pub mod login;
 pub mod manual;
+pub mod model;
 pub mod output;
 pub mod queue;
 pub mod serve;
+pub mod sse;
 pub mod status;
 pub mod table;
+pub mod talk;
 pub mod time;
+pub mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,8 +59,19 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon
     Serve(serve::Serve),
+    /// Write a configuration, make the data folder and the secrets; never overwrites
+    Init(init::Init),
+    /// Talk to the running daemon in the terminal
+    Chat(chat::Chat),
+    /// Check everything that can be wrong, and say what to do
+    Doctor(doctor::Doctor),
     /// Show the running daemon's adapters, queue, model and conservation law
     Status(status::StatusCommand),
+    /// Print a link that signs a browser in, once
+    Login(login::Login),
+    /// Make and revoke the tokens that clients sign in with
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Show and check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -62,6 +81,9 @@ pub enum Command {
     /// Messages that were given up
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// The model's files
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Measure this machine
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -119,10 +141,16 @@ fn exit_code(result: Result<(), CliError>) -> ExitCode {
 fn run(context: &Context, command: Command) -> Result<(), CliError> {
     match command {
         Command::Serve(serve) => serve.run(context),
+        Command::Init(init) => init.run(context),
+        Command::Chat(chat) => small(chat.run(context)),
+        Command::Doctor(doctor) => small(doctor.run(context)),
         Command::Status(status) => small(status.run(context)),
+        Command::Login(login) => small(login.run(context)),
+        Command::Token(token) => small(token.run(context)),
         Command::Config(config) => config.run(context),
         Command::Queue(queue) => small(queue.run(context)),
         Command::Dead(dead) => small(dead.run(context)),
+        Command::Model(model) => model.run(context),
         Command::Bench(bench) => bench.run(context),
         Command::Completions(completions) => completions.run(context),
         Command::Man(man) => man.run(context),

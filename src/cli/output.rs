@@ -44,6 +44,12 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// A question, to standard error, without a line end.
+    pub fn ask(&self, question: &str) {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{question}: ").and_then(|()| err.flush());
+    }
+
     /// A person looks at it.
     pub fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()

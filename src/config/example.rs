@@ -17,6 +17,7 @@ use crate::conversation::config::ConversationConfig;
 use crate::http::config::ServerConfig;
 use crate::inference::config::ModelConfig;
 use crate::queue::config::DeliveryConfig;
+use crate::security::config::SecurityConfig;
 use crate::store::config::StorageConfig;
 use crate::telemetry::config::LogConfig;
 
@@ -72,6 +73,7 @@ fn in_order<'a>(path: &str, schema: &'a Json) -> Vec<(&'a str, &'a Json)> {
         "delivery" => fields_of::<DeliveryConfig>(),
         "adapters" => fields_of::<AdaptersConfig>(),
         "adapters.telegram" => fields_of::<TelegramConfig>(),
+        "security" => fields_of::<SecurityConfig>(),
         "log" => fields_of::<LogConfig>(),
         // a new section without a line above still appears, in alphabetical order
         _ => &[],

@@ -29,6 +29,7 @@ use crate::conversation::config::ConversationConfig;
 use crate::http::config::ServerConfig;
 use crate::inference::config::ModelConfig;
 use crate::queue::config::DeliveryConfig;
+use crate::security::config::SecurityConfig;
 use crate::store::config::StorageConfig;
 use crate::telemetry::config::LogConfig;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// The chat platforms; a platform without a section is off.
     pub adapters: AdaptersConfig,
+    /// How much one client may ask, and how long its credentials last.
+    pub security: SecurityConfig,
     /// What the daemon says about its work.
     pub log: LogConfig,
 }
@@ -65,6 +68,16 @@ pub struct AdaptersConfig {
 }
 
 impl Config {
+    /// The daemon's control socket; who may open it owns the instance.
+    pub fn control_socket(&self) -> PathBuf {
+        self.storage.path.join("control.sock")
+    }
+
+    /// The signing key and the list of revoked tokens.
+    pub fn token_folder(&self) -> PathBuf {
+        self.storage.path.join("tokens")
+    }
+
     /// Every secret that is referred to, with its key.
     pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let telegram = self.adapters.telegram.as_ref();
@@ -117,11 +130,18 @@ pub fn load_with(path: &Path, environment: &[(String, String)]) -> Result<Loaded
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let (document, mut config) = parse(path, &text, environment)?;
-    let problems: Vec<Problem> =
-        validate::problems(&config).into_iter().map(|problem| document.place(problem)).collect();
-    ConfigError::when_any(path, problems)?;
+    let broken = validate::problems(&config).into_iter().map(|problem| document.place(problem)).collect();
+    ConfigError::when_any(path, broken)?;
     paths::start_at(&mut config, &paths::folder_of(path));
     Ok(Loaded { config, path: path.to_owned(), document })
+}
+
+/// Checks a text that is to become the file `path`, without the environment.
+pub fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let (document, config) = parse(path, text, &[])?;
+    let broken = validate::problems(&config).into_iter().map(|problem| document.place(problem)).collect();
+    ConfigError::when_any(path, broken)?;
+    Ok(config)
 }
 
 fn parse(path: &Path, text: &str, environment: &[(String, String)]) -> Result<(Document, Config), ConfigError> {

@@ -14,6 +14,7 @@ use super::error::Problem;
 use crate::http::config::ServerConfig;
 use crate::inference::config::{ModelBackend, ModelConfig};
 use crate::queue::config::DeliveryConfig;
+use crate::security::config::SecurityConfig;
 use crate::telemetry;
 
 /// Every broken rule; empty when the configuration can be used.
@@ -22,6 +23,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     rules.server(&config.server);
     rules.model(&config.model);
     rules.delivery(&config.delivery);
+    rules.security(&config.security);
     if config.storage.path.as_os_str().is_empty() {
         rules.broken("storage.path", "it is empty", "name the data folder, for example \"data\"");
     }
@@ -148,6 +150,12 @@ impl Rules {
             "it is shorter than delivery.backoff",
             "make it the longer of the two",
         );
+    }
+
+    fn security(&mut self, security: &SecurityConfig) {
+        self.positive("security.requests_per_second", u64::from(security.requests_per_second));
+        self.positive("security.burst", u64::from(security.burst));
+        self.takes_time("security.session_lifetime", security.session_lifetime);
     }
 
     fn telegram(&mut self, telegram: &TelegramConfig, public_url: Option<&str>) {

@@ -1,6 +1,7 @@
 //! A lease on a reply: the exclusive right to tell the platform. Ends in C3, or the reply goes on later.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use packetboat_adapter_api::envelope::{Envelope, Outbound, Part, Receipt};
@@ -25,7 +26,7 @@ pub struct Delivery {
 }
 
 impl Queue {
-    /// The next reply, when there is one; `None` when the line is closed and no reply is ready.
+    /// The next reply, when there is one; `None` when the outbox is closed and no reply is ready.
     pub async fn delivery(self: &Arc<Self>) -> Option<Delivery> {
         loop {
             let mail = self.mail.notified();
@@ -35,7 +36,7 @@ impl Queue {
                 self.mail.notify_one();
                 return Some(delivery);
             }
-            if self.is_closed() {
+            if self.last_reply.load(Ordering::Acquire) {
                 return None;
             }
             let timer = self.until(self.order().replies.next_timer());

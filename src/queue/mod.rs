@@ -59,6 +59,8 @@ pub struct Queue {
     next_job: AtomicU64,
     duplicates: AtomicU64,
     closed: AtomicBool,
+    /// No more replies will come: who waits for one may go.
+    last_reply: AtomicBool,
 }
 
 /// What memory holds.
@@ -128,6 +130,11 @@ impl Queue {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.work.notify_waiters();
+    }
+
+    /// Nobody works any more: replies that are ready still leave, then [`Queue::delivery`] ends.
+    pub fn close_outbox(&self) {
+        self.last_reply.store(true, Ordering::Release);
         self.mail.notify_waiters();
     }
 

@@ -45,6 +45,7 @@ impl Queue {
             next_job: AtomicU64::new(last.max(noted) + 1),
             duplicates: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            last_reply: AtomicBool::new(false),
         });
         queue.read_places().await?;
         Ok(queue)

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Documentation tests first, so that the last line is the test runner's own.
+set -eu
+cd "$(dirname "$0")/.."
+cargo test --doc --workspace --locked
+if cargo nextest --version >/dev/null 2>&1; then
+    exec cargo nextest run --workspace --locked --no-fail-fast
+fi
+exec cargo test --workspace --all-targets --locked --no-fail-fast

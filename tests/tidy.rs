@@ -3,6 +3,8 @@
 //! Every rule is data at the top of this file; an exception stands beside its rule with a reason. Not here: what rustfmt
 //! and clippy check. A finding names the file, the line and what to do.
 
+#![expect(clippy::expect_used, reason = "a test that can't go on fails; clippy knows #[test] only")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,12 +50,11 @@ const KNOWN_ONLY_TO: [(&str, &[&str]); 7] = [
 ];
 
 /// In these folders these words of code must not stand.
-const FORBIDDEN_IN: [(&str, &[&str]); 4] = [
+const FORBIDDEN_IN: [(&str, &[&str]); 5] = [
     ("src/inference/", &["crate::queue", "crate::adapters", "crate::conversation", "crate::http"]),
-    (
-        "src/http/",
-        &["crate::inference::onnx", "crate::inference::openai", "crate::inference::echo", "crate::store::sled"],
-    ),
+    ("src/http/", &["crate::inference::onnx", "crate::inference::openai", "crate::inference::echo"]),
+    // `StoreError` is part of what the queue returns; the store itself is out of reach
+    ("src/http/", &["crate::store::Store", "crate::store::Batch", "crate::store::Write", "crate::store::sled"]),
     ("adapters/", &["packetboat::"]),
     ("adapters/api/", &["packetboat_telegram", "axum", "sled", "ort::", "teloxide", "reqwest"]),
 ];

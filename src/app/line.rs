@@ -8,6 +8,7 @@ use std::time::Duration;
 use packetboat_adapter_api::adapter::{Adapter, Intake};
 use packetboat_adapter_api::ids::AdapterName;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adapters::Adapters;
@@ -124,9 +125,15 @@ impl RunningLine {
         self.listening.close();
     }
 
-    /// The workers move. What the watchdog wants to know.
-    pub fn is_alive(&self) -> bool {
-        self.workers.silence() < 4 * BEAT
+    /// Asks whether the workers move: what the watchdog and `/health` want to know.
+    pub fn liveness(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let workers = Arc::clone(&self.workers);
+        move || workers.silence() < 4 * BEAT
+    }
+
+    /// Cancelled when nothing new is taken any more.
+    pub fn stopping(&self) -> CancellationToken {
+        self.life.stopping.clone()
     }
 
     /// Stops in order; what is left stays on disk. Returns when nothing more is written.

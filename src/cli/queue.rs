@@ -48,6 +48,9 @@ pub enum QueueCommand {
     Verify,
 }
 
+/// The daemon gives no more at a time.
+const LARGEST_PAGE: usize = 1000;
+
 /// What the daemon answers to a list.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Jobs {
@@ -94,7 +97,7 @@ pub async fn list(
     // no state at all means every state
     let filter = if names.is_empty() { String::new() } else { format!("&state={}", names.join(",")) };
     let found: Jobs = daemon.get(&format!("/api/admin/queue/jobs?after={after}&limit={limit}{filter}")).await?;
-    let more = (found.jobs.len() >= limit).then(|| found.jobs.last().map(|job| job.job)).flatten();
+    let more = (found.jobs.len() >= limit.min(LARGEST_PAGE)).then(|| found.jobs.last().map(|job| job.job)).flatten();
     context.out.show(&found, |found| if found.jobs.is_empty() { "none".to_owned() } else { table(&found.jobs) })?;
     if let Some(last) = more {
         context.out.note(&format!("there may be more: --after {last}"));

@@ -4,7 +4,7 @@
 //! daemon's own user has them all.
 
 mod jobs;
-mod login_link;
+pub mod login_link;
 mod metrics;
 mod queue;
 mod tokens;

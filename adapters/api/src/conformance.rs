@@ -1,1 +1,0 @@
-//! The suite that every adapter runs in its tests (feature `conformance`).

@@ -297,3 +297,60 @@ impl Webhook for Postcard {
         http::Response::new(Bytes::from_static(b"taken"))
     }
 }
+
+/// `cargo test -p packetboat --lib serve_the_page -- --ignored --nocapture` and open the link that it prints: the page
+/// with a talker that needs no model. `tests/clients/web_chat.py` can drive it.
+mod by_hand {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
+
+    use super::{FakeLine, Fixture, Services};
+    use crate::http::serve::{Limits, Listener, serve};
+    use crate::live::LiveEvent;
+    use crate::queue::view::Stage;
+
+    const ANSWER: &str = "## Of course\n\nHere is *how* it goes, **step by step**:\n\n1. Take a message\n2. Store it\n   - durably\n   - once\n\
+        3. Answer it\n\n```python\ndef answer(message):\n    return f\"you said {message!r}\"  # <b>not markup</b>\n```\n\n| what | when |\n|---|---|\n\
+        | accepted | at once |\n| answered | soon |\n\n> Durable means durable.\n\nMore at [the page](https://example.org/x) and `make run`. 中文也可以。";
+
+    async fn talk(services: Arc<Services>, line: Arc<FakeLine>) {
+        let mut place = 0;
+        loop {
+            let Some(inbound) = line.nth(place) else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            place += 1;
+            let lane = (inbound.envelope.adapter.clone(), inbound.envelope.conversation.clone());
+            let message = inbound.envelope.message.to_string();
+            let mut said = String::new();
+            let text = if inbound.text().starts_with('/') { "Stopped.".to_owned() } else { ANSWER.to_owned() };
+            for piece in text.split_inclusive(' ') {
+                tokio::time::sleep(Duration::from_millis(40)).await;
+                if line.nth(place).is_some_and(|next| next.text() == "/stop") {
+                    break;
+                }
+                said.push_str(piece);
+                services.live.publish(&lane, LiveEvent::Token { message: message.clone(), text: piece.to_owned() });
+            }
+            line.answer(&message, &said);
+            assert_ne!(line.state(&message), Some(Stage::Dead));
+            services.live.publish(&lane, LiveEvent::Reply { message, text: said });
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "for a person's eyes; runs until it is interrupted"]
+    async fn serve_the_page() {
+        let fixture = Fixture::new();
+        let port = std::env::var("PACKETBOAT_PAGE_PORT").unwrap_or_else(|_| "18790".to_owned());
+        let tcp = TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
+        println!("http://127.0.0.1:{port}/#login={}", fixture.services.login.create("owner"));
+        tokio::spawn(talk(fixture.services.clone(), fixture.line.clone()));
+        let limits = Limits { connections: Arc::new(Semaphore::new(64)), grace: Duration::from_secs(1) };
+        serve(Listener::Plain(tcp), fixture.public.clone(), limits, fixture.services.stopping.clone()).await;
+    }
+}

@@ -19,7 +19,7 @@ async fn refuses_to_start(config: &str, environment: &[(&str, &str)], names: &[&
 
 #[tokio::test]
 async fn a_wrong_configuration_is_named_with_its_line() {
-    refuses_to_start("[model]\nbakend = \"echo\"\n", &[], &["bakend", "backend", "line"]).await;
+    refuses_to_start("[model]\nbakend = \"echo\"\n", &[], &["bakend", "backend", "packetboat.toml:5"]).await;
     refuses_to_start("[model]\nbackend = 7\n", &[], &["backend"]).await;
     refuses_to_start("[adapters.telegram]\ntoken = \"123:abc\"\n", &[], &["env", "file", "token"]).await;
     refuses_to_start("[adapters.telegram]\ntoken = { env = \"NOT_SET_ANYWHERE\" }\n", &[], &["NOT_SET_ANYWHERE"]).await;
@@ -33,7 +33,7 @@ async fn a_busy_port_names_who_holds_it() {
     let address = holder.local_addr().expect("an address").to_string();
     let environment = [("PACKETBOAT__SERVER__LISTEN", address.as_str())];
     let me = std::process::id().to_string();
-    refuses_to_start("[model]\nbackend = \"echo\"\n", &environment, &[&address, &me]).await;
+    refuses_to_start("[model]\nbackend = \"echo\"\n", &environment, &[address.rsplit(':').next().unwrap_or_default(), &me]).await;
 }
 
 #[tokio::test]
@@ -118,5 +118,5 @@ async fn the_data_folder_is_private_and_a_second_daemon_is_told_so() {
     assert_eq!((mode("data"), mode("data/control.sock")), (0o700, 0o600));
     let (code, error) = daemon.cli_fails(&["serve"]).await;
     assert_eq!(code, 1);
-    assert!(error.contains("runs") || error.contains("running"), "{error}");
+    assert!(error.contains("another packetboat"), "{error}");
 }

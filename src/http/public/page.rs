@@ -14,10 +14,13 @@ use sha2::{Digest, Sha256};
 use crate::http::openapi::Docs;
 
 const STYLE: &str = include_str!("page/chat.css");
-const SCRIPTS: [&str; 4] = [
+/// One script, in this order.
+const SCRIPTS: [&str; 6] = [
     include_str!("page/words.js"),
     include_str!("page/markdown.js"),
     include_str!("page/line.js"),
+    include_str!("page/shelf.js"),
+    include_str!("page/turns.js"),
     include_str!("page/chat.js"),
 ];
 const FRAME: &str = include_str!("page/index.html");

@@ -47,7 +47,7 @@ pub async fn post(
     JsonBody(sign_in): JsonBody<SignIn>,
 ) -> Result<Json<Session>, Problem> {
     let subject = services.login.redeem(&sign_in.code).ok_or_else(|| {
-        let detail = "this sign-in link was used or is older than 15 minutes; `packetboat token link` makes a new one";
+        let detail = "this sign-in link was used or is older than 15 minutes; `packetboat login` makes a new one";
         Problem::new(StatusCode::UNAUTHORIZED, "bad_code", detail)
     })?;
     let lifetime = services.session_lifetime.as_secs();

@@ -145,3 +145,43 @@ async fn the_control_socket_knows_its_caller() {
     stop.cancel();
     task.await.unwrap();
 }
+
+/// A certificate for `localhost` that signs itself, made for this test: `openssl req -x509 -newkey ec …`.
+fn testdata(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/serve/testdata").join(name)
+}
+
+#[tokio::test]
+async fn https_is_served_and_plain_http_on_the_same_port_is_not() {
+    use rustls_pki_types::pem::PemObject;
+    use rustls_pki_types::{CertificateDer, ServerName};
+    use tokio_rustls::rustls;
+
+    let (cert, key) = (testdata("localhost.cert.pem"), testdata("localhost.key.pem"));
+    let acceptor = crate::http::tls::acceptor(&crate::http::config::TlsConfig { cert: cert.clone(), key }).unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (tcp.local_addr().unwrap(), CancellationToken::new());
+    let limits = Limits { connections: Arc::new(Semaphore::new(8)), grace: LONG };
+    let router = Router::new().route("/", get(async || "sealed"));
+    let task = tokio::spawn(serve(Listener::Tls(tcp, acceptor), router, limits, stop.clone()));
+
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    ask(&mut plain, "/").await;
+    assert!(!rest(&mut plain).await.contains("sealed"));
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(cert).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut sealed = tokio_rustls::TlsConnector::from(client).connect(name, tcp).await.unwrap();
+    sealed.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    // HTTP/1.0 ends with the connection, which may end without TLS's own goodbye
+    let _ = sealed.read_to_string(&mut answer).await;
+    assert!(answer.ends_with("sealed"), "{answer}");
+    stop.cancel();
+    task.await.unwrap();
+}

@@ -14,7 +14,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 run: build ## build, make a private configuration in .packetboat, start the daemon with the bundled model
-	$(PROGRAM) init --dir $(HOME_OF_RUN) --yes
+	$(PROGRAM) init --dir $(HOME_OF_RUN) --yes >/dev/null
 	exec $(PROGRAM) serve --config $(HOME_OF_RUN)/packetboat.toml --login-link
 
 build: runtime

@@ -1,5 +1,17 @@
 //! A language model behind one trait: a [`Prompt`] and [`SamplingParams`] become a [`Generation`].
 //!
+//! Three generators: [`onnx`] (in this process), [`openai`] (any server with that API), [`echo`] (no model). What the first
+//! one is made of, from the outside in:
+//!
+//! | | |
+//! |---|---|
+//! | [`layout`], [`files`], [`external_data`], [`checksums`] | which files of a folder, and whether they are sound |
+//! | [`runtime`] | where the ONNX Runtime library and the bundled model lie |
+//! | [`codec`], [`prompt`] | conversation → chat template → tokens, and back |
+//! | [`scheduler`] | several generations at once, one step each per round |
+//! | [`graph`], `onnx_session` | one step: tokens and cache in, logits and cache out |
+//! | [`sampler`], [`detokenize`], [`stop`], [`answer`] | logits → token → text → pieces |
+//!
 //! Invariants: a generator knows neither queue nor adapters; text pieces are whole UTF-8; the pieces put together are
 //! the generation's text. Not here: which generator is used (`app.rs`), what a conversation remembers (`conversation/`).
 
@@ -22,6 +34,7 @@ mod onnx_session;
 #[cfg(test)]
 mod onnx_tests;
 pub mod openai;
+mod openai_failure;
 #[cfg(test)]
 mod openai_tests;
 pub mod openai_wire;

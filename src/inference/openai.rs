@@ -4,14 +4,15 @@
 //! body is bounded. A request is sent again only while nothing of its answer has come; after several failures in a row the
 //! server is left alone for a while (`breaker.rs`). Not here: the API's JSON (`openai_wire.rs`).
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use packetboat_adapter_api::secret::Secret;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Response, Url};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -20,17 +21,14 @@ use super::breaker::Breaker;
 use super::config::ModelConfig;
 use super::ending::ended_early;
 use super::load_error::LoadError;
+use super::openai_failure::{Failure, refusal, text_of};
 use super::openai_wire::{self, Said};
 use super::sse::{EventReader, LONGEST_STREAM};
-use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request, Usage, retry_after};
+use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request, Usage};
 use crate::clock::SharedClock;
 
 /// What is assumed of a server whose models we don't know.
 const DEFAULT_WINDOW: u32 = 8192;
-/// How much of an error's body is read for its code.
-const LONGEST_ERROR: usize = 64 << 10;
-/// A server that refuses without saying for how long.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +54,8 @@ pub struct OpenAiGenerator {
     max_tokens: u32,
     patience: Patience,
     breaker: Mutex<Breaker>,
+    /// Parameters that the server does not take.
+    refused: Mutex<BTreeSet<&'static str>>,
     clock: SharedClock,
 }
 
@@ -99,21 +99,44 @@ impl OpenAiGenerator {
         let context_window = config.context_window.unwrap_or(DEFAULT_WINDOW);
         let info = ModelInfo { name, backend: "openai", device: "remote".to_owned(), context_window };
         let max_tokens = config.max_tokens;
-        Ok(Self { client, base, key, info, max_tokens, patience, breaker: Mutex::default(), clock })
+        Ok(Self {
+            client,
+            base,
+            key,
+            info,
+            max_tokens,
+            patience,
+            breaker: Mutex::default(),
+            refused: Mutex::default(),
+            clock,
+        })
     }
 
     fn breaker<T>(&self, work: impl FnOnce(&mut Breaker) -> T) -> T {
         work(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn refused<T>(&self, work: impl FnOnce(&mut BTreeSet<&'static str>) -> T) -> T {
+        work(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Sends and reads, again while that makes sense.
-    async fn converse(&self, path: &str, body: &Value, exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn converse(&self, path: &str, mut body: Value, exchange: &mut Exchange) -> Result<(), Failure> {
         let mut attempt = 1;
+        self.refused(|refused| refused.iter().for_each(|name| openai_wire::adapt(&mut body, name)));
         loop {
-            let failure = match self.once(path, body, exchange).await {
+            let failure = match self.once(path, &body, exchange).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
+            // remembered, so that only the first request has to find out
+            if let Some(name) = failure.parameter
+                && self.refused(|refused| refused.insert(name))
+            {
+                tracing::info!(parameter = name, "the model's server does not take this parameter; going on without");
+                openai_wire::adapt(&mut body, name);
+                continue;
+            }
             if !failure.again || exchange.heard || attempt >= self.patience.attempts {
                 return Err(failure);
             }
@@ -189,94 +212,6 @@ impl Exchange {
         }
         goes_on
     }
-}
-
-/// A try that did not work.
-#[derive(Debug)]
-struct Failure {
-    cause: String,
-    /// Might work the next time, and says something about the server.
-    again: bool,
-    /// Only once this time has passed.
-    after: Option<Duration>,
-}
-
-impl Failure {
-    fn retry(cause: impl Into<String>) -> Self {
-        Self { cause: cause.into(), again: true, after: None }
-    }
-
-    fn reject(cause: impl Into<String>) -> Self {
-        Self { cause: cause.into(), again: false, after: None }
-    }
-
-    fn busy(cause: String, after: Option<Duration>) -> Self {
-        Self { cause, again: false, after: Some(after.unwrap_or(DEFAULT_RETRY_AFTER)) }
-    }
-
-    /// The kind of trouble only: the error's text may hold the address.
-    fn connection(error: &reqwest::Error) -> Self {
-        let kind = if error.is_connect() {
-            "can't connect to the model's server; check that it runs and [model] base_url"
-        } else if error.is_timeout() {
-            "the model's server went silent"
-        } else {
-            "the connection to the model's server broke"
-        };
-        Self::retry(kind)
-    }
-}
-
-impl From<Failure> for GenerateError {
-    fn from(failure: Failure) -> Self {
-        match failure.after {
-            Some(retry_after) => Self::Overloaded { retry_after, cause: failure.cause },
-            None if failure.again => Self::Retry(failure.cause),
-            None => Self::Reject(failure.cause),
-        }
-    }
-}
-
-/// What a status that is no success means.
-async fn refusal(response: Response, now_ms: u64) -> Failure {
-    let status = response.status();
-    let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok());
-    let after = after.and_then(|after| retry_after::parse(after, now_ms));
-    let code = openai_wire::error_code(&text_of(response, LONGEST_ERROR).await.unwrap_or_default());
-    let number = status.as_u16();
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => Failure::busy(format!("the server answered {number}{code}"), after),
-        StatusCode::SERVICE_UNAVAILABLE if after.is_some() => {
-            Failure::busy(format!("the server answered {number}{code}"), after)
-        }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Failure::reject(format!("the server answered {number}{code}; check the key in [model] api_key"))
-        }
-        StatusCode::NOT_FOUND => {
-            Failure::reject(format!("the server answered 404{code}; check [model] name and base_url"))
-        }
-        StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY => {
-            Failure::retry(format!("the server answered {number}{code}"))
-        }
-        status if status.is_server_error() => Failure::retry(format!("the server answered {number}{code}")),
-        status if status.is_redirection() => {
-            Failure::reject(format!("the server answered {number}, which is not followed; correct [model] base_url"))
-        }
-        _ => Failure::reject(format!("the server answered {number}{code}")),
-    }
-}
-
-/// The body, up to `most` bytes.
-async fn text_of(response: Response, most: usize) -> Result<String, Failure> {
-    let mut body = response.bytes_stream();
-    let mut bytes = Vec::new();
-    while let Some(part) = body.next().await {
-        bytes.extend_from_slice(&part.map_err(|error| Failure::connection(&error))?);
-        if bytes.len() > most {
-            return Err(Failure::retry("the server sends more than an answer can be"));
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A server that ignores `stream`.
@@ -369,7 +304,7 @@ impl Generator for OpenAiGenerator {
         let ended = tokio::select! {
             biased;
             reason = early => Some(reason),
-            result = self.converse(path, &body, &mut exchange) => {
+            result = self.converse(path, body, &mut exchange) => {
                 self.judge(&result);
                 trial.judged = true;
                 result?;

@@ -219,6 +219,32 @@ async fn a_refused_request_is_final_and_names_the_setting() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_the_server_does_not_take_is_left_out_from_then_on() {
+    let no_limit = Act::Refuse(400, r#"{"error":{"param":"max_tokens","code":"unsupported_parameter"}}"#);
+    let no_heat = Act::Refuse(400, r#"{"error":{"param":"temperature","code":"unsupported_value"}}"#);
+    let (server, address) = server(&[no_limit, no_heat, Act::Say(&["Hello"], Then::Done)]).await;
+    let generator = generator(&address, 1);
+    for _ in 0..2 {
+        assert_eq!(generator.generate(conformance::chat("Hello")).await.unwrap().text, "Hello");
+    }
+    let seen = server.seen.lock().unwrap();
+    assert_eq!(seen.len(), 4);
+    for (_, _, body) in &seen[2..] {
+        assert_eq!((body.get("max_tokens"), body.get("temperature")), (None, None));
+        assert_eq!(body["max_completion_tokens"], 24);
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_refused_for_ever_is_final() {
+    let stubborn = Act::Refuse(400, r#"{"error":{"param":"max_tokens"}}"#);
+    let (server, address) = server(&[stubborn]).await;
+    let error = generator(&address, 3).generate(conformance::chat("Hello")).await.unwrap_err();
+    assert!(matches!(error, GenerateError::Reject(_)));
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
 async fn a_cut_stream_is_tried_again_only_before_the_first_word() {
     for then in [Then::Break, Then::Close, Then::Hang] {
         let (server, address) = server(&[Act::Say(&[], then), Act::Echo]).await;

@@ -46,11 +46,30 @@ pub fn request(model: &str, prompt: &Prompt, params: &SamplingParams) -> (&'stat
     (path, Value::Object(body))
 }
 
+/// Parameters that one server or another refuses, and that an answer can do without or have under another name.
+const ADAPTABLE: [&str; 7] = ["max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "stream_options"];
+
+/// Which parameter an error's body refuses, if we can do without it.
+pub fn refused_parameter(body: &str) -> Option<&'static str> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let named = body["error"]["param"].as_str()?;
+    ADAPTABLE.into_iter().find(|name| *name == named)
+}
+
+/// Takes a refused parameter out of a request; newer models want the limit under its newer name.
+pub fn adapt(body: &mut Value, name: &str) {
+    let Some(fields) = body.as_object_mut() else { return };
+    let value = fields.remove(name);
+    if let Some(limit) = value.filter(|_| name == "max_tokens") {
+        fields.insert("max_completion_tokens".to_owned(), limit);
+    }
+}
+
 /// One event of a stream, or the whole of an answer that was not streamed.
 #[derive(Debug, Default, Deserialize)]
 struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
+    /// Some servers send events with an empty list first.
+    choices: Option<Vec<Choice>>,
     usage: Option<WireUsage>,
     error: Option<Value>,
 }
@@ -105,11 +124,11 @@ pub fn said(data: &str) -> Result<Said, WireError> {
     if let Some(error) = &chunk.error {
         return Err(WireError::Reported(code_of(error)));
     }
-    if chunk.choices.is_empty() && chunk.usage.is_none() {
+    if chunk.choices.is_none() && chunk.usage.is_none() {
         return Err(WireError::Garbage);
     }
     let mut said = Said::default();
-    if let Some(choice) = chunk.choices.into_iter().next() {
+    if let Some(choice) = chunk.choices.into_iter().flatten().next() {
         let content = choice.delta.or(choice.message).and_then(|content| content.content);
         said.text = content.or(choice.text).unwrap_or_default();
         said.finish = choice.finish_reason.map(|reason| match reason.as_str() {
@@ -162,6 +181,7 @@ mod tests {
         assert_eq!(text(r#"{"choices":[{"delta":{"content":null},"finish_reason":null}]}"#), "");
         assert_eq!(text(r#"{"choices":[{"text":"b"}]}"#), "b");
         assert_eq!(text(r#"{"choices":[{"message":{"content":"c"},"finish_reason":"stop"}]}"#), "c");
+        assert_eq!(text(r#"{"choices":[],"prompt_filter_results":[]}"#), "");
         let last = said(r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#).unwrap();
         assert_eq!(last.usage, Some(Usage { prompt_tokens: 3, completion_tokens: 4 }));
         let cut = said(r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#).unwrap();

@@ -7,16 +7,16 @@ use axum::http::Method;
 use axum::response::Response;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::program::Home;
 use crate::standin::{Standin, ok, streamed};
 
 /// Where the open event streams get their bytes from: one per conversation's name.
-static OPEN: Mutex<Vec<(String, UnboundedSender<String>)>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<(String, Sender<String>)>> = Mutex::new(Vec::new());
 
 fn events(path: &str) -> Option<Response> {
-    let (sender, receiver): (_, UnboundedReceiver<String>) = unbounded_channel();
+    let (sender, receiver): (_, Receiver<String>) = channel(16);
     OPEN.lock().unwrap().push((path.to_owned(), sender));
     let bytes = stream::unfold(receiver, |mut receiver| async {
         let text = receiver.recv().await?;
@@ -31,7 +31,7 @@ fn say(conversation: &str, event: &str, id: &str, text: &str) {
     let path = format!("/api/conversations/{conversation}/events");
     let open = OPEN.lock().unwrap();
     let (_, sender) = open.iter().find(|(name, _)| *name == path).expect("somebody looks on");
-    sender.send(line).unwrap();
+    sender.try_send(line).unwrap();
 }
 
 /// Streams an answer to every message; another conversation's message is in between.

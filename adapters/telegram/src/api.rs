@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use packetboat_adapter_api::secret::Secret;
 use reqwest::header;
+use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use teloxide::requests::Payload;
@@ -16,6 +17,8 @@ use url::Url;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// A network that drops quiet connections silently is noticed within this time, not at the end of a call.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long any call but a long poll may take.
 const CALL: Duration = Duration::from_secs(30);
 
@@ -66,7 +69,7 @@ impl Api {
     /// A client for the Bot API at `api_url`. A server on this machine is reached without the environment's proxy.
     pub(crate) fn new(api_url: &Url, token: Secret) -> Result<Self, reqwest::Error> {
         let mut builder =
-            reqwest::Client::builder().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
+            reqwest::Client::builder().connect_timeout(CONNECT).tcp_keepalive(KEEP_ALIVE).redirect(Policy::none());
         if matches!(api_url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
             builder = builder.no_proxy();
         }

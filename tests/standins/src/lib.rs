@@ -6,5 +6,6 @@
 //!
 //! Not here: anything of packetboat. These crates know the platforms only.
 
+pub mod door;
 pub mod telegram;
 mod wire;

@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use packetboat_adapter_api::adapter::{Adapter, Health};
 use packetboat_adapter_api::conformance::Harness as _;
 use packetboat_adapter_api::conformance::fakes::FakeIntake;
-use packetboat_standins::telegram::{Fault, Say, Wrong};
+use packetboat_standins::telegram::{Fault, Rules, Say, Wrong};
 use packetboat_telegram::config::{Groups, Mode, TelegramConfig};
 use packetboat_telegram::{TelegramAdapter, TelegramError};
 use serde_json::json;
@@ -121,6 +121,21 @@ async fn stopping_confirms_what_was_accepted_since_the_last_poll() {
     running.stop.cancel();
     running.intake.release();
     it.telegram.wait_drained().await;
+}
+
+#[tokio::test]
+async fn under_real_rules_a_full_queue_is_asked_again_until_everything_is_taken() {
+    let it = poll().await;
+    it.telegram.set_rules(Rules::real());
+    for number in 0..5 {
+        it.telegram.say(Say::private(42, &format!("message {number}")));
+    }
+    let running = run(&it, &it.config()).await;
+    running.intake.be_busy(4);
+    running.intake.wait(|intake| intake.taken().len() == 5).await;
+    it.telegram.wait_drained().await;
+    let texts: Vec<String> = running.intake.taken().iter().map(|inbound| inbound.text()).collect();
+    assert_eq!(texts, (0..5).map(|number| format!("message {number}")).collect::<Vec<_>>());
 }
 
 fn push(secret: Option<&str>, body: &str) -> Request<Bytes> {

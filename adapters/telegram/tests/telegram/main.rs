@@ -1,5 +1,7 @@
 //! The adapter against the stand-in: the conformance suite in every mode and place, and what only Telegram has.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should fail here")]
+
 mod support;
 
 mod polling_in_private {

@@ -1,19 +1,16 @@
 //! An adapter and the stand-in that it talks to, with a web server for webhook mode.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::Response;
+use bytes::Bytes;
 use packetboat_adapter_api::adapter::{Adapter, Intake};
 use packetboat_adapter_api::conformance::{Harness, Room, Said, Trouble};
 use packetboat_adapter_api::ids::{AdapterName, ConversationId, MessageId, SenderId};
 use packetboat_adapter_api::secret::SecretRef;
+use packetboat_standins::door::Door;
 use packetboat_standins::telegram::{Closed, Fault, Say, TelegramStandIn, Wrong};
 use packetboat_telegram::config::{Groups, Mode, TelegramConfig};
 use packetboat_telegram::{Random, TelegramAdapter};
@@ -32,7 +29,7 @@ pub struct TelegramHarness {
     pub telegram: TelegramStandIn,
     pub place: Place,
     mode: Mode,
-    server: SocketAddr,
+    door: Door,
     mounted: Mounted,
     updates: Mutex<HashMap<MessageId, i64>>,
 }
@@ -53,12 +50,10 @@ pub const WEBHOOK_SECRET: &str = "webhook-Secret_42";
 impl TelegramHarness {
     pub async fn start(mode: Mode, place: Place) -> Self {
         let mounted = Mounted::default();
-        let router = Router::new().fallback(forward).with_state(Arc::clone(&mounted));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let slot = Arc::clone(&mounted);
+        let door = Door::open(move |request| forward(Arc::clone(&slot), request)).await.unwrap();
         let telegram = TelegramStandIn::start().await.unwrap();
-        Self { telegram, place, mode, server, mounted, updates: Mutex::default() }
+        Self { telegram, place, mode, door, mounted, updates: Mutex::default() }
     }
 
     pub fn config(&self) -> TelegramConfig {
@@ -75,13 +70,12 @@ impl TelegramHarness {
     }
 
     pub fn with(&self, config: &TelegramConfig) -> Arc<TelegramAdapter> {
-        let public_url = format!("http://{}", self.server);
         let name = AdapterName::new("telegram");
-        Arc::new(TelegramAdapter::new(name, config, Some(&public_url), counted()).unwrap())
+        Arc::new(TelegramAdapter::new(name, config, Some(&self.door.url()), counted()).unwrap())
     }
 
     pub fn webhook_address(&self) -> String {
-        format!("http://{}/api/telegram", self.server)
+        format!("{}/api/telegram", self.door.url())
     }
 
     pub fn chat(&self, room: Room) -> (i64, Option<i64>) {
@@ -94,15 +88,12 @@ impl TelegramHarness {
     }
 }
 
-async fn forward(State(mounted): State<Mounted>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+async fn forward(mounted: Mounted, request: http::Request<Bytes>) -> http::Response<Bytes> {
     let slot = mounted.lock().unwrap().clone();
     let Some((adapter, intake)) = slot else {
-        return Response::builder().status(503).body(Body::empty()).unwrap();
+        return http::Response::builder().status(503).body(Bytes::new()).unwrap();
     };
-    let webhook = adapter.webhook().unwrap();
-    webhook.receive(http::Request::from_parts(head, body), &*intake).await.map(Body::from)
+    adapter.webhook().unwrap().receive(request, &*intake).await
 }
 
 #[async_trait]

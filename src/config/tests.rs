@@ -126,7 +126,7 @@ fn the_environment_overrides_the_file() {
     )
     .expect("loads");
     assert_eq!(config.server.listen.port(), 2);
-    assert_eq!((config.model.temperature, config.conversation.system_prompt.as_str()), (0.5, "be kind"));
+    assert_eq!((config.model.temperature, config.conversation.system_prompt.as_str()), (Some(0.5), "be kind"));
     assert_eq!(config.server.trusted_proxies, ["10.0.0.0/8"]);
     assert_eq!(config.adapters.telegram.map(|telegram| telegram.token), Some(SecretRef::Env("TOKEN".into())));
 }

@@ -278,11 +278,20 @@ mod tests {
             r#"{"max_position_embeddings": 2048, "num_attention_heads": 8, "num_key_value_heads": 2,
                 "hidden_size": 64, "eos_token_id": 2}"#,
         );
-        write(&home, "generation_config.json", r#"{"eos_token_id": [2, 7], "do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20}"#);
+        write(
+            &home,
+            "generation_config.json",
+            r#"{"eos_token_id": [2, 7], "do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20}"#,
+        );
         let files = inspect(home.path(), Device::Cpu).unwrap();
         assert_eq!(files.layout, Layout::Optimum);
-        let expected =
-            ModelSettings { context_window: Some(2048), eos_ids: vec![2, 7], kv_heads: Some(2), head_dim: Some(8), recommended: Recommended { temperature: Some(0.6), top_p: Some(0.95), top_k: Some(20) } };
+        let expected = ModelSettings {
+            context_window: Some(2048),
+            eos_ids: vec![2, 7],
+            kv_heads: Some(2),
+            head_dim: Some(8),
+            recommended: Recommended { temperature: Some(0.6), top_p: Some(0.95), top_k: Some(20) },
+        };
         assert_eq!(files.settings, expected);
     }
 

@@ -199,4 +199,24 @@ mod tests {
         assert_eq!(verdict("application/x-www-form-urlencoded"), 415);
         assert!(check_json(&HeaderMap::new()).is_err());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let endless = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        let problem = read(&HeaderMap::new(), endless, 10).await.unwrap_err();
+        assert_eq!(problem.status, StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_cut_at_the_cap_whatever_it_announced() {
+        let pieces = || futures::stream::iter([Ok::<_, std::io::Error>("12345"), Ok("67890"), Ok("x")]);
+        let read = async |cap: usize| read(&HeaderMap::new(), Body::from_stream(pieces()), cap).await;
+        assert_eq!(read(11).await.unwrap(), "1234567890x");
+        assert_eq!(read(10).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, "11".parse().unwrap());
+        let untouched = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = super::read(&headers, untouched, 10).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    }
 }

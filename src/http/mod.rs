@@ -47,6 +47,8 @@ pub mod tls;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod hostile;
 
 use gate::Perimeter;
 use line::Line;

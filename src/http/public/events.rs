@@ -44,11 +44,14 @@ pub struct Wanted {
 struct Told<'a> {
     message: &'a str,
     text: &'a str,
+    /// Why there is no reply, for clients that have their own words: `dead` or `cancelled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<Stage>,
 }
 
 /// What OpenAPI says about it.
 pub fn docs(docs: &mut Docs) {
-    docs.summary("Events of a conversation: `token` and `reply` and `error`, each with {message, text}")
+    docs.summary("Events of a conversation: `token`, `reply` and `error`, each with {message, text}; an `error` may have {state}")
         .header("Last-Event-ID", "go on after this event")
         .query(
             "message",
@@ -174,7 +177,7 @@ impl Feed {
         if !wanted || self.ended.contains(message) {
             return;
         }
-        let event = self.event(kind, message, text).id(format!("{}-{seq}", self.services.run));
+        let event = self.event(kind, message, text, None).id(format!("{}-{seq}", self.services.run));
         self.ready.push_back(event);
         if ends && !self.awaited.is_empty() {
             self.ended.insert(message.clone());
@@ -193,17 +196,17 @@ impl Feed {
             return;
         }
         let event = match (view.reply, view.state) {
-            (Some(reply), _) => self.event("reply", id, &reply.text),
-            (None, Stage::Dead) => self.event("error", id, "This message could not be answered."),
-            (None, Stage::Cancelled) => self.event("error", id, "This message was withdrawn."),
+            (Some(reply), _) => self.event("reply", id, &reply.text, None),
+            (None, state @ Stage::Dead) => self.event("error", id, "This message could not be answered.", Some(state)),
+            (None, state @ Stage::Cancelled) => self.event("error", id, "This message was withdrawn.", Some(state)),
             (None, _) => return,
         };
         self.ready.push_back(event);
         self.ended.insert(id.to_owned());
     }
 
-    fn event(&self, kind: &str, message: &str, text: &str) -> Event {
-        sse::event(&Told { message: names::outside(&self.caller, message), text }).event(kind)
+    fn event(&self, kind: &str, message: &str, text: &str, state: Option<Stage>) -> Event {
+        sse::event(&Told { message: names::outside(&self.caller, message), text, state }).event(kind)
     }
 }
 

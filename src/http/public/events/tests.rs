@@ -113,7 +113,8 @@ async fn a_message_that_died_ends_with_an_error() {
     assert_eq!(fixture.call("POST", "/api/message", Some(&me), body).await.status, 202);
     fixture.line.bury("me:m");
     let mut events = listen(&fixture, &me, &format!("{PATH}?message=m"), &[]).await;
-    assert_eq!(events.next().await.unwrap().name, "error");
+    let event = events.next().await.unwrap();
+    assert_eq!((event.name.as_str(), &event.data["state"]), ("error", &json!("dead")));
 }
 
 #[tokio::test]

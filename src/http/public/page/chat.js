@@ -26,6 +26,7 @@ function report(next) {
   else state = next;
   drawBanner();
   drawDoor();
+  if (next === 'signed-out') toBottom();
 }
 
 // ---- sending and following
@@ -50,18 +51,18 @@ async function deliver(conversation, turn) {
 
 function awaitAnswer(conversation, turn) {
   if (!followers.has(conversation.id)) {
-    followers.set(conversation.id, new Follower(daemon, conversation.id, (id, kind, text) => hear(conversation, id, kind, text)));
+    followers.set(conversation.id, new Follower(daemon, conversation.id, (...told) => hear(conversation, ...told)));
   }
   followers.get(conversation.id).follow(turn.id);
 }
 
-function hear(conversation, id, kind, text) {
+function hear(conversation, id, kind, text, ending) {
   const turn = conversation.turns.find((other) => other.id === id);
   if (!turn || turn.state !== 'waiting') return;
   if (kind === 'restart') turn.answer = '';
   if (kind === 'token') turn.answer = (turn.answer || '') + text;
   if (kind === 'reply') Object.assign(turn, { answer: text, state: 'answered' });
-  if (kind === 'error') Object.assign(turn, { answer: text, state: 'failed' });
+  if (kind === 'error') Object.assign(turn, { answer: ending ? '' : text, state: 'failed', ending });
   const ended = kind === 'reply' || kind === 'error';
   changed(conversation, turn, !ended);
   if (ended) drawSend();

@@ -121,7 +121,8 @@ class Daemon {
 
 // Follows the answers of one conversation that are still to come, over one connection.
 class Follower {
-  // `show(id, kind, text)`: kind is 'restart' (what was shown of this answer is void), 'token', 'reply' or 'error'.
+  // `show(id, kind, text, state)`: kind is 'restart' (what was shown of this answer is void), 'token', 'reply' or 'error'; an
+  // error's state, if there is one, is 'dead' or 'cancelled'.
   constructor(daemon, conversation, show) {
     Object.assign(this, { daemon, conversation, show });
     this.awaited = new Set();
@@ -192,7 +193,7 @@ class Follower {
   }
 
   take(event) {
-    const { message, text } = JSON.parse(event.data);
+    const { message, text, state } = JSON.parse(event.data);
     if (event.id) {
       const run = (id) => id.split('-')[0];
       // another run of the daemon begins its answer anew
@@ -200,7 +201,7 @@ class Follower {
       this.last = event.id;
     }
     if (!this.awaited.has(message)) return;
-    this.show(message, event.name, text);
+    this.show(message, event.name, text, state);
     if (event.name === 'reply' || event.name === 'error') this.forget(message);
   }
 }

@@ -49,7 +49,8 @@ function action(words, act) {
 }
 
 function drawAnswer(turn, views, writing) {
-  const text = turn.state === 'failed' && !turn.answer ? say('withdrawn') : turn.answer || '';
+  const words = turn.ending === 'dead' ? 'dead' : 'withdrawn';
+  const text = turn.state === 'failed' && !turn.answer ? say(words) : turn.answer || '';
   if (writing && text === '') {
     const dots = make('span', 'dots');
     dots.setAttribute('role', 'img');

@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::PATIENCE;
+
 use crate::adapter::{Accepted, Intake, Journal};
 use crate::envelope::Inbound;
 use crate::error::{JournalError, Refused};
@@ -78,8 +80,14 @@ impl FakeIntake {
         self.lock().duplicates
     }
 
-    /// Waits until `enough` says so of this intake.
+    /// Waits until `enough` says so of this intake; fails when that takes a minute.
     pub async fn wait(&self, enough: impl Fn(&Self) -> bool) {
+        let in_time = tokio::time::timeout(PATIENCE, self.until(enough)).await.is_ok();
+        let (offered, taken) = (self.offered().len(), self.taken().len());
+        assert!(in_time, "waited in vain; {offered} messages were offered, {taken} taken");
+    }
+
+    async fn until(&self, enough: impl Fn(&Self) -> bool) {
         let mut bell = self.bell.subscribe();
         while !enough(self) {
             if bell.changed().await.is_err() {
@@ -112,7 +120,7 @@ impl FakeIntake {
 impl Intake for FakeIntake {
     async fn accept(&self, inbound: Inbound) -> Result<Accepted, Refused> {
         self.change(|state| state.offered.push(inbound.clone()));
-        self.wait(|it| !it.lock().hold).await;
+        self.until(|it| !it.lock().hold).await;
         let decision = self.decide(inbound);
         self.change(|_| ());
         decision

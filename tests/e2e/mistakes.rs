@@ -33,7 +33,12 @@ async fn a_busy_port_names_who_holds_it() {
     let address = holder.local_addr().expect("an address").to_string();
     let environment = [("PACKETBOAT__SERVER__LISTEN", address.as_str())];
     let me = std::process::id().to_string();
-    refuses_to_start("[model]\nbackend = \"echo\"\n", &environment, &[address.rsplit(':').next().unwrap_or_default(), &me]).await;
+    refuses_to_start(
+        "[model]\nbackend = \"echo\"\n",
+        &environment,
+        &[address.rsplit(':').next().unwrap_or_default(), &me],
+    )
+    .await;
 }
 
 #[tokio::test]

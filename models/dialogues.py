@@ -28,6 +28,8 @@ NAMES = {"telegram": "Telegram", "discord": "Discord", "dingtalk": "DingTalk", "
          "jetstream": "JetStream", "i": "I", "chinese": "Chinese", "english": "English", "onnx": "ONNX", "jwt": "JWT",
          "python": "Python", "rust": "Rust", "packetboat": "Packetboat", "chatgpt": "ChatGPT", "qwen": "Qwen",
          "llama": "Llama", "ollama": "Ollama", "slack": "Slack", "whatsapp": "WhatsApp", "prometheus": "Prometheus"}
+FILLER = ("how do i can you please the a to is it my what of in for on this that with would could so just want need be "
+          "does some get there which when where now really maybe actually if then me we should go about").split()
 GROUP = re.compile(r"\(([^()]*)\)")
 
 
@@ -109,12 +111,22 @@ class Writer:
 
     def noisy(self, text: str, lang: str) -> str:
         if lang == "en":
-            text = self.cased(text)
+            text = self.cased(self.reworded(text) if self.chance(0.3) else text)
         elif self.chance(0.5):
             text = re.sub(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])", "", text)
         if self.chance(0.12):
             text = self.typo(text)
         return text + self.ending(text, lang)
+
+    def reworded(self, text: str) -> str:
+        """Loses and gains small words, so that the words that carry the meaning decide."""
+        words = []
+        for word in text.split(" "):
+            if word not in FILLER or self.chance(0.65):
+                words.append(word)
+            if self.chance(0.12):
+                words.append(self.rng.choice(FILLER))
+        return " ".join(words) if len(words) > 2 else text
 
     def cased(self, text: str) -> str:
         style = self.rng.random()
@@ -197,7 +209,7 @@ class Writer:
 
     def dialogue(self) -> list[dict]:
         """One whole dialogue; the last message is the answer to learn (earlier answers are learnt too)."""
-        lang = self.rng.choice(LANGS)
+        lang = "en" if self.chance(0.55) else "zh"
         kinds = [self.turn, self.two_topics, self.many, self.after_another, self.translated, self.again, self.what_next]
         messages = self.rng.choices(kinds, [67, 6, 4, 12, 5, 2, 4])[0](lang)
         if self.chance(0.3):

@@ -33,7 +33,8 @@ SIZE = dict(hidden_size=256, intermediate_size=640, num_hidden_layers=4, num_att
             max_position_embeddings=CONTEXT)
 RATE, WARMUP, DECAY, AVERAGE = 1.5e-3, 100, 0.05, 0.995
 POOL, BATCH_TOKENS = 1024, 1024
-SHORT, SHORT_SHARE = 10, 0.6
+SHORT, SHORT_SHARE = 8, 0.8
+FIRST, FIRST_WEIGHT = 6, 6.0
 IGNORE = -100
 TOKENIZER, CHECKPOINT, HF = WORK / "tokenizer.json", WORK / "average.pt", WORK / "hf"
 
@@ -52,7 +53,11 @@ def make_tokenizer() -> Tokenizer:
 
 
 class Encoder:
-    """Dialogues to (ids, labels); only what the assistant says has labels."""
+    """Dialogues to (ids, labels, weights); only what the assistant says has labels.
+
+    The first tokens of an answer decide which answer it is, and the rest is recited. So they weigh more, and most
+    dialogues end right after them: a question costs little time, and many are seen.
+    """
 
     def __init__(self, tok: Tokenizer, rng: random.Random):
         self.tok, self.rng = tok, rng
@@ -70,8 +75,8 @@ class Encoder:
         ids = [i for a, b in zip(cuts, cuts[1:]) for i in self.encode(text[a:b])]
         return [self.rng.randrange(3, VOCAB) if self.rng.random() < 0.02 else i for i in ids]
 
-    def dialogue(self, messages: list[dict]) -> tuple[list[int], list[int]]:
-        ids, labels = [], []
+    def dialogue(self, messages: list[dict]) -> tuple[list[int], list[int], list[float]]:
+        ids, labels, weights = [], [], []
         cut = self.rng.random() < SHORT_SHARE
         for message in messages:
             head = self.heads[message["role"]]
@@ -82,10 +87,12 @@ class Encoder:
                 body = body[:SHORT]
             ids += head + body
             labels += [IGNORE] * len(head) + (body if spoken else [IGNORE] * len(body))
+            weights += [1.0] * len(head) + [FIRST_WEIGHT if i < FIRST else 1.0 for i in range(len(body))]
             if message is not messages[-1]:
                 ids += self.newline
                 labels += [IGNORE] * len(self.newline)
-        return ids[:LONGEST], labels[:LONGEST]
+                weights += [1.0] * len(self.newline)
+        return ids[:LONGEST], labels[:LONGEST], weights[:LONGEST]
 
 
 def batches(encoder: Encoder, writer: Writer):
@@ -103,20 +110,22 @@ def batches(encoder: Encoder, writer: Writer):
         yield from (pad(g) for g in groups)
 
 
-def pad(group) -> tuple[torch.Tensor, torch.Tensor]:
+def pad(group) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Right padding needs no mask: attention is causal and padding has no label."""
-    width = max(len(ids) for ids, _ in group)
-    ids = torch.tensor([i + [PAD_ID] * (width - len(i)) for i, _ in group])
-    labels = torch.tensor([x + [IGNORE] * (width - len(x)) for _, x in group])
-    return ids, labels
+    width = max(len(sample[0]) for sample in group)
+    columns = zip(*group)
+    return tuple(torch.tensor([row + [fill] * (width - len(row)) for row in column])
+                 for column, fill in zip(columns, (PAD_ID, IGNORE, 0.0)))
 
 
-def loss_of(model, ids, labels):
-    """Cross entropy where a label stands; the vocabulary projection runs only there."""
+def loss_of(model, ids, labels, weights):
+    """Weighted cross entropy where a label stands; the vocabulary projection runs only there."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     target = labels[:, 1:]
     keep = target != IGNORE
-    return F.cross_entropy(model.lm_head(hidden[keep]).float(), target[keep])
+    weight = weights[:, 1:][keep]
+    losses = F.cross_entropy(model.lm_head(hidden[keep]).float(), target[keep], reduction="none")
+    return (losses * weight).sum() / weight.sum()
 
 
 def optimizer_of(model):
@@ -133,14 +142,16 @@ def device_of(name: str) -> torch.device:
 def train(args) -> None:
     from transformers import LlamaForCausalLM
 
-    torch.manual_seed(SEED)
+    torch.manual_seed(args.seed)
     torch.set_flush_denormal(True)
     device = device_of(args.device)
     tok = Tokenizer.from_file(str(TOKENIZER))
     model = LlamaForCausalLM(llama_config(vocab_size=tok.get_vocab_size(), **SIZE)).to(device).train()
+    if args.resume:
+        model.load_state_dict(torch.load(CHECKPOINT, map_location=device), strict=False)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters on {device}", flush=True)
     average = [p.detach().clone() for p in model.parameters()]
-    source = batches(Encoder(tok, random.Random(SEED)), Writer(SEED, forbidden=frozenset(heldout_questions())))
+    source = batches(Encoder(tok, random.Random(args.seed)), Writer(args.seed, forbidden=frozenset(heldout_questions())))
     loop(args, model, average, source, device)
     save(model, average)
 
@@ -156,12 +167,12 @@ def loop(args, model, average, source, device) -> None:
     optimizer, start, tokens, recent = optimizer_of(model), time.time(), 0, 0.0
     step, progress = 0, 0.0
     while progress < 1.0:
-        rate = RATE * min(1.0, (step + 1) / WARMUP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        rate = args.rate * min(1.0, (step + 1) / WARMUP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        ids, labels = next(source)
+        ids, labels, weights = (x.to(device) for x in next(source))
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = loss_of(model, ids.to(device), labels.to(device))
+            loss = loss_of(model, ids, labels, weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -216,6 +227,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--minutes", type=float, default=50.0)
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--resume", action="store_true", help="start from the last average, with a fresh optimizer")
     parser.add_argument("--precision", default="int8", choices=["int8", "int4", "fp32"])
     parser.add_argument("--output", type=Path, default=HERE / "bundled")
     args = parser.parse_args()

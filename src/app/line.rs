@@ -15,7 +15,8 @@ use crate::adapters::Adapters;
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::conversation::transcript::Transcripts;
-use crate::inference::{Generator, SamplingParams};
+use crate::inference::config::ModelConfig;
+use crate::inference::{Generator, Recommended, SamplingParams};
 use crate::ingress::Ingress;
 use crate::lifecycle::Lifecycle;
 use crate::live::LiveHub;
@@ -67,13 +68,13 @@ pub struct RunningLine {
     life: Lifecycle,
 }
 
-/// How tokens are chosen, as configured.
-pub fn sampling(config: &Config) -> SamplingParams {
+/// How tokens are chosen: as configured, else as the model's makers recommend, else as is usual.
+pub fn sampling(config: &ModelConfig, recommended: Recommended) -> SamplingParams {
     SamplingParams {
-        max_tokens: config.model.max_tokens,
-        temperature: config.model.temperature,
-        top_p: config.model.top_p,
-        top_k: config.model.top_k,
+        max_tokens: config.max_tokens,
+        temperature: config.temperature.or(recommended.temperature).unwrap_or(0.7),
+        top_p: config.top_p.or(recommended.top_p).unwrap_or(0.9),
+        top_k: config.top_k.or(recommended.top_k).unwrap_or(0),
         stop: Vec::new(),
         seed: None,
     }
@@ -87,13 +88,14 @@ impl RunningLine {
         metrics.observe_queue(&queue.stats());
         let adapters = Adapters::new(adapters);
         let views = Views::new(Arc::clone(&queue), adapters.clone(), live, web, Arc::clone(&metrics));
+        let sampling = sampling(&config.model, generator.info().recommended);
         let answerer = Answerer {
             transcripts: Transcripts::new(store),
             generator,
             views: Arc::clone(&views),
             clock: Arc::clone(&clock),
             config: config.conversation.clone(),
-            sampling: sampling(config),
+            sampling,
             request_timeout: config.model.request_timeout,
             metrics: Arc::clone(&metrics),
             give_up: life.give_up.clone(),

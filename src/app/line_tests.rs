@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::line::{Parts, RunningLine};
 use crate::clock::FakeClock;
 use crate::config::Config;
-use crate::inference::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request, Role, Usage};
+use crate::inference::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Recommended, Request, Role, Usage};
 use crate::lifecycle::Lifecycle;
 use crate::queue::view::Stage;
 use crate::store::memory::MemoryStore;
@@ -118,7 +118,7 @@ struct Model {
 #[async_trait]
 impl Generator for Model {
     fn info(&self) -> ModelInfo {
-        ModelInfo { name: "scripted".to_owned(), backend: "echo", device: "none".to_owned(), context_window: 4096 }
+        ModelInfo { name: "scripted".to_owned(), backend: "echo", device: "none".to_owned(), context_window: 4096, recommended: Recommended::default() }
     }
 
     fn count_tokens(&self, _: &Prompt) -> u32 {

@@ -69,7 +69,7 @@ impl Listeners {
         let webhooks = line.adapters.iter().filter(|adapter| adapter.webhook().is_some());
         let webhooks: HashMap<String, Arc<dyn Adapter>> =
             webhooks.map(|adapter| (adapter.name().to_string(), Arc::clone(adapter))).collect();
-        let defaults = sampling(config);
+        let defaults = sampling(&config.model, completions.info().recommended);
         let stated = Arc::clone(&state);
         Ok(Arc::new(Services {
             intake: Arc::clone(&line.ingress) as Arc<dyn Intake>,

@@ -30,10 +30,10 @@ impl Problem {
         Self { key: key.to_owned(), place: None, message: message.into(), hint: hint.into() }
     }
 
-    /// One line for people: `FILE:LINE: KEY: what is wrong; what to do`.
+    /// One line for people: `FILE, line N: KEY: what is wrong; what to do`.
     pub fn describe(&self, file: &Path) -> String {
         let place = match &self.place {
-            Some(Place::Line(line)) => format!("{}:{line}: ", file.display()),
+            Some(Place::Line(line)) => format!("{}, line {line}: ", file.display()),
             Some(Place::Variable(name)) => format!("environment variable {name}: "),
             None => format!("{}: ", file.display()),
         };

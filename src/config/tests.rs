@@ -30,10 +30,10 @@ fn an_empty_file_is_the_default_configuration() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     let error = refused("[server]\n\n# here\nlisten_adress = \"127.0.0.1:1\"\nlisen = \"127.0.0.1:1\"\n");
     assert!(
-        error.contains(&format!("{FILE}:5: server.lisen: there is no such key; did you mean `listen`?")),
+        error.contains(&format!("{FILE}, line 5: server.lisen: there is no such key; did you mean `listen`?")),
         "{error}"
     );
-    assert!(error.contains(&format!("{FILE}:4: server.listen_adress")), "all of them at once: {error}");
+    assert!(error.contains(&format!("{FILE}, line 4: server.listen_adress")), "all of them at once: {error}");
 }
 
 #[test]
@@ -45,37 +45,40 @@ fn a_key_of_another_section_is_sent_there() {
 #[test]
 fn an_unknown_section_lists_the_known_ones() {
     let error = refused("[zzz]\nx = 1\n");
-    assert!(error.contains(":1: zzz: there is no such key; the sections are adapters, conversation"), "{error}");
+    assert!(error.contains(", line 1: zzz: there is no such key; the sections are adapters, conversation"), "{error}");
 }
 
 #[test]
 fn a_wrong_type_names_line_key_and_what_is_expected() {
     let error = refused("[model]\nmax_tokens = \"many\"\n");
-    assert!(error.contains(&format!("{FILE}:2: model.max_tokens: ")) && error.contains("expected u32"), "{error}");
+    assert!(
+        error.contains(&format!("{FILE}, line 2: model.max_tokens: ")) && error.contains("expected u32"),
+        "{error}"
+    );
     let error = refused("[delivery]\nbackoff = 5\n");
-    assert!(error.contains(":2: delivery.backoff") && error.contains("\"30s\""), "{error}");
+    assert!(error.contains(", line 2: delivery.backoff") && error.contains("\"30s\""), "{error}");
     let error = refused("[server]\nlisten = \"localhost\"\n");
-    assert!(error.contains(":2: server.listen") && error.contains("127.0.0.1:18789"), "{error}");
+    assert!(error.contains(", line 2: server.listen") && error.contains("127.0.0.1:18789"), "{error}");
 }
 
 #[test]
 fn a_misspelt_choice_names_the_nearest() {
     let error = refused("[model]\nbackend = \"onx\"\n");
-    assert!(error.contains(":2: model.backend: \"onx\" is none of \"onnx\", \"openai\", \"echo\""), "{error}");
+    assert!(error.contains(", line 2: model.backend: \"onx\" is none of \"onnx\", \"openai\", \"echo\""), "{error}");
     assert!(error.contains("did you mean \"onnx\"?"), "{error}");
 }
 
 #[test]
 fn broken_toml_names_the_line() {
     let error = refused("[server]\nlisten = \n");
-    assert!(error.contains(&format!("{FILE}:2: not TOML")), "{error}");
+    assert!(error.contains(&format!("{FILE}, line 2: not TOML")), "{error}");
 }
 
 #[test]
 fn an_inline_secret_is_refused_and_never_repeated() {
     for value in ["\"123:hunter2\"", "[\"hunter2\"]", "{ token = \"hunter2\" }", "{ env = \"123:hunter2\" }", "{}"] {
         let error = refused(&format!("[adapters.telegram]\ntoken = {value}\n"));
-        assert!(error.contains(&format!("{FILE}:2: adapters.telegram.token")), "{error}");
+        assert!(error.contains(&format!("{FILE}, line 2: adapters.telegram.token")), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
         for form in ["env =", "file =", "credential =", "command ="] {
             assert!(error.contains(form), "{form} is missing in {error}");
@@ -86,7 +89,7 @@ fn an_inline_secret_is_refused_and_never_repeated() {
 #[test]
 fn a_missing_required_key_names_its_section() {
     let error = refused("\n[adapters.telegram]\nmode = \"poll\"\n");
-    assert!(error.contains(":2: adapters.telegram: `token` is missing; add token = `{ env"), "{error}");
+    assert!(error.contains(", line 2: adapters.telegram: `token` is missing; add token = `{ env"), "{error}");
 }
 
 #[test]
@@ -96,13 +99,13 @@ fn rules_between_keys_are_reported_all_at_once() {
          token = { env = \"T\" }\nmode = \"webhook\"\npoll_timeout = \"2m\"\n",
     );
     for part in [
-        ":2: server.listen: other machines",
-        ":3: model.base_url: backend \"openai\" needs it",
-        ":3: model.name",
-        ":5: model.top_p",
-        ":1: server.public_url: adapters.telegram",
-        ":6: adapters.telegram.webhook_secret",
-        ":9: adapters.telegram.poll_timeout",
+        ", line 2: server.listen: other machines",
+        ", line 3: model.base_url: backend \"openai\" needs it",
+        ", line 3: model.name",
+        ", line 5: model.top_p",
+        ", line 1: server.public_url: adapters.telegram",
+        ", line 6: adapters.telegram.webhook_secret",
+        ", line 9: adapters.telegram.poll_timeout",
     ] {
         assert!(error.contains(part), "{part} is missing in\n{error}");
     }
@@ -149,7 +152,7 @@ fn relative_paths_start_at_the_files_folder() {
     let token = loaded.config.adapters.telegram.as_ref().map(|telegram| telegram.token.clone());
     assert_eq!(token, Some(SecretRef::File(folder.path().join("t"))));
     let error = loaded.check_secrets().expect_err("no such file").to_string();
-    assert!(error.contains(":6: adapters.telegram.token: can't read the secret file"), "{error}");
+    assert!(error.contains(", line 6: adapters.telegram.token: can't read the secret file"), "{error}");
 }
 
 #[test]

@@ -114,9 +114,9 @@ impl Rules {
     }
 
     fn model(&mut self, model: &ModelConfig) {
-        let in_range = (0.0..=2.0).contains(&model.temperature);
+        let in_range = model.temperature.is_none_or(|value| (0.0..=2.0).contains(&value));
         self.must(in_range, "model.temperature", "it is not between 0 and 2", "0 is strict, 0.7 usual");
-        let in_range = model.top_p > 0.0 && model.top_p <= 1.0;
+        let in_range = model.top_p.is_none_or(|value| value > 0.0 && value <= 1.0);
         self.must(in_range, "model.top_p", "it is not above 0 and at most 1", "1 chooses among all words");
         self.positive("model.max_tokens", u64::from(model.max_tokens));
         self.positive("model.max_concurrent", model.max_concurrent as u64);

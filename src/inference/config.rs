@@ -28,12 +28,12 @@ pub struct ModelConfig {
     pub runtime: Option<PathBuf>,
     /// The longest answer, in tokens.
     pub max_tokens: u32,
-    /// 0 = always the likeliest word; higher = more varied.
-    pub temperature: f32,
-    /// Choose among the likeliest words whose probabilities add up to this.
-    pub top_p: f32,
-    /// Choose among this many of the likeliest words; 0 = no such limit.
-    pub top_k: u32,
+    /// 0 = always the likeliest word; higher = more varied. Unset: what the model's makers recommend, else 0.7.
+    pub temperature: Option<f32>,
+    /// Choose among the likeliest words whose probabilities add up to this. Unset: what the makers recommend, else 0.9.
+    pub top_p: Option<f32>,
+    /// Choose among this many of the likeliest words; 0 = no such limit. Unset: what the makers recommend, else 0.
+    pub top_k: Option<u32>,
     /// Answers being written at the same time.
     pub max_concurrent: usize,
     /// An answer that takes longer ends with what was said so far.
@@ -85,9 +85,9 @@ impl Default for ModelConfig {
             device: Device::Auto,
             runtime: None,
             max_tokens: 512,
-            temperature: 0.7,
-            top_p: 0.9,
-            top_k: 0,
+            temperature: None,
+            top_p: None,
+            top_k: None,
             max_concurrent: 4,
             request_timeout: Duration::from_secs(120),
             context_window: None,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::answer::Answer;
 use super::ending::ended_early;
-use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request, Role, Usage};
+use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Recommended, Prompt, Request, Role, Usage};
 
 /// What it says of itself; nothing depends on it.
 const WINDOW: u32 = 1 << 20;
@@ -37,7 +37,7 @@ impl Default for EchoGenerator {
 #[async_trait]
 impl Generator for EchoGenerator {
     fn info(&self) -> ModelInfo {
-        ModelInfo { name: self.name.clone(), backend: "echo", device: "none".to_owned(), context_window: WINDOW }
+        ModelInfo { name: self.name.clone(), backend: "echo", device: "none".to_owned(), context_window: WINDOW, recommended: Recommended::default() }
     }
 
     fn count_tokens(&self, prompt: &Prompt) -> u32 {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::Recommended;
 use super::config::Device;
 use super::external_data::{WalkError, external_parts};
 use super::files;
@@ -35,7 +36,7 @@ pub enum Layout {
 }
 
 /// What was found in a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelFiles {
     /// Which layout.
     pub layout: Layout,
@@ -50,12 +51,14 @@ pub struct ModelFiles {
 }
 
 /// What a model's configuration files say, as far as it is needed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelSettings {
     /// Prompt and answer together, in tokens.
     pub context_window: Option<u32>,
     /// Tokens that end the answer.
     pub eos_ids: Vec<u32>,
+    /// How its makers want tokens to be chosen.
+    pub recommended: Recommended,
     /// Heads of the cache, where the graph does not say.
     pub kv_heads: Option<i64>,
     /// Their size, where the graph does not say.
@@ -137,6 +140,17 @@ fn preferred_graph(folder: &Path, device: Device) -> Result<PathBuf, LoadError> 
     ))
 }
 
+/// `do_sample: false` means the likeliest token, whatever else the file says.
+fn recommended(generation: &Value) -> Recommended {
+    let number = |key: &str| generation[key].as_f64().map(|number| number as f32);
+    let greedy = generation["do_sample"].as_bool() == Some(false);
+    Recommended {
+        temperature: if greedy { Some(0.0) } else { number("temperature") },
+        top_p: number("top_p"),
+        top_k: generation["top_k"].as_u64().and_then(|number| u32::try_from(number).ok()),
+    }
+}
+
 /// From `config.json` and `generation_config.json`, where they are.
 fn settings_of(folder: &Path) -> Result<ModelSettings, LoadError> {
     let mut settings = ModelSettings::default();
@@ -161,6 +175,7 @@ fn settings_of(folder: &Path) -> Result<ModelSettings, LoadError> {
     }
     if let Some(generation) = files::optional_json(&folder.join("generation_config.json"))? {
         add_ids(&mut settings.eos_ids, &generation["eos_token_id"]);
+        settings.recommended = recommended(&generation);
     }
     Ok(settings)
 }
@@ -263,11 +278,11 @@ mod tests {
             r#"{"max_position_embeddings": 2048, "num_attention_heads": 8, "num_key_value_heads": 2,
                 "hidden_size": 64, "eos_token_id": 2}"#,
         );
-        write(&home, "generation_config.json", r#"{"eos_token_id": [2, 7]}"#);
+        write(&home, "generation_config.json", r#"{"eos_token_id": [2, 7], "do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20}"#);
         let files = inspect(home.path(), Device::Cpu).unwrap();
         assert_eq!(files.layout, Layout::Optimum);
         let expected =
-            ModelSettings { context_window: Some(2048), eos_ids: vec![2, 7], kv_heads: Some(2), head_dim: Some(8) };
+            ModelSettings { context_window: Some(2048), eos_ids: vec![2, 7], kv_heads: Some(2), head_dim: Some(8), recommended: Recommended { temperature: Some(0.6), top_p: Some(0.95), top_k: Some(20) } };
         assert_eq!(files.settings, expected);
     }
 

@@ -178,8 +178,19 @@ pub enum GenerateError {
     Reject(String),
 }
 
+/// How a model's makers want its tokens to be chosen (`generation_config.json`), where they say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Recommended {
+    /// 0 = always the likeliest token.
+    pub temperature: Option<f32>,
+    /// Keep the likeliest tokens whose probabilities add up to this.
+    pub top_p: Option<f32>,
+    /// Keep this many of the likeliest tokens.
+    pub top_k: Option<u32>,
+}
+
 /// What a model says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelInfo {
     /// As `/v1/models` lists it.
     pub name: String,
@@ -189,6 +200,8 @@ pub struct ModelInfo {
     pub device: String,
     /// In tokens, prompt and answer together.
     pub context_window: u32,
+    /// What to do where neither configuration nor request says.
+    pub recommended: Recommended,
 }
 
 /// A model. An implementer must not block the async runtime's threads, must not log content, and must return within one

@@ -156,6 +156,7 @@ fn describe(config: &ModelConfig, files: &ModelFiles, path: &Path, place: Place)
         backend: "onnx",
         device: device.to_owned(),
         context_window: window.max(2),
+        recommended: files.settings.recommended,
     }
 }
 

@@ -24,7 +24,7 @@ use super::load_error::LoadError;
 use super::openai_failure::{Failure, refusal, text_of};
 use super::openai_wire::{self, Said};
 use super::sse::{EventReader, LONGEST_STREAM};
-use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Prompt, Request, Usage};
+use super::{FinishReason, GenerateError, Generation, Generator, ModelInfo, Recommended, Prompt, Request, Usage};
 use crate::clock::SharedClock;
 
 /// What is assumed of a server whose models we don't know.
@@ -97,7 +97,7 @@ impl OpenAiGenerator {
             .build()
             .map_err(|error| LoadError::settings(error.without_url().to_string(), "check the system's certificates"))?;
         let context_window = config.context_window.unwrap_or(DEFAULT_WINDOW);
-        let info = ModelInfo { name, backend: "openai", device: "remote".to_owned(), context_window };
+        let info = ModelInfo { name, backend: "openai", device: "remote".to_owned(), context_window, recommended: Recommended::default() };
         let max_tokens = config.max_tokens;
         Ok(Self {
             client,

@@ -18,7 +18,7 @@ fn a_wrong_key_ends_every_command_with_its_line() {
     {
         let ran = home.run(words);
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{words:?}");
-        assert!(ran.err.contains("packetboat.toml:2: server.lisen"), "{words:?}: {}", ran.err);
+        assert!(ran.err.contains("packetboat.toml, line 2: server.lisen"), "{words:?}: {}", ran.err);
         assert!(ran.err.contains("did you mean `listen`?"), "{words:?}: {}", ran.err);
     }
 }
@@ -29,7 +29,7 @@ fn an_unreadable_secret_ends_serve_with_its_line() {
     for words in [&["config", "validate"][..], &["serve"]] {
         let ran = home.run(words);
         assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("packetboat.toml:2: adapters.telegram.token"), "{}", ran.err);
+        assert!(ran.err.contains("packetboat.toml, line 2: adapters.telegram.token"), "{}", ran.err);
         assert!(ran.err.contains("NOT_SET_ANYWHERE is not set"), "{}", ran.err);
     }
     let ran = home.run_with(&["config", "validate"], &[("NOT_SET_ANYWHERE", "1:hunter2")], "");

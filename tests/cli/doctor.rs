@@ -45,7 +45,7 @@ fn a_broken_configuration_is_a_finding_and_the_rest_is_still_checked() {
     assert_eq!(ran.code, 1);
     let findings = ran.json()["findings"].clone();
     assert_eq!(findings[0]["area"], "config");
-    assert!(findings[0]["message"].as_str().unwrap().contains("packetboat.toml:2"), "{findings}");
+    assert!(findings[0]["message"].as_str().unwrap().contains("packetboat.toml, line 2"), "{findings}");
     assert!(findings.as_array().unwrap().iter().any(|finding| finding["area"] == "clock"));
 }
 

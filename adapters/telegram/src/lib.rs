@@ -167,6 +167,7 @@ impl Shared {
                 Err(error) => {
                     self.pulse.trouble(error.to_string());
                     if let Some(fatal) = poll::fatal(&error) {
+                        self.pulse.trouble(fatal.to_string());
                         return Err(fatal);
                     }
                     let asked = if let CallError::Refused { retry_after, .. } = &error { *retry_after } else { None };

@@ -120,7 +120,7 @@ impl Poll<'_> {
     /// Waits as long as the failure asks for, or gives up for good.
     async fn recover(&mut self, error: CallError, stop: &CancellationToken) -> Result<(), ListenError> {
         if let Some(fatal) = fatal(&error) {
-            self.shared.pulse.trouble(fatal.cause.clone());
+            self.shared.pulse.trouble(fatal.to_string());
             return Err(fatal);
         }
         let wait = match &error {

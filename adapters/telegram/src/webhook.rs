@@ -53,6 +53,7 @@ pub(crate) async fn listen(shared: &Shared, hook: &Hook, stop: &CancellationToke
             Err(error) => {
                 shared.pulse.trouble(error.to_string());
                 if let Some(fatal) = fatal(&error).or_else(|| unfit(&error)) {
+                    shared.pulse.trouble(fatal.to_string());
                     return Err(fatal);
                 }
                 let asked = if let CallError::Refused { retry_after, .. } = &error { *retry_after } else { None };

@@ -60,45 +60,4 @@ impl Adapter for HttpAdapter {
 }
 
 #[cfg(test)]
-mod tests {
-    use packetboat_adapter_api::envelope::{Envelope, Part};
-    use packetboat_adapter_api::error::JournalError;
-    use packetboat_adapter_api::ids::{ConversationId, DeliveryId, MessageId, SenderId};
-
-    use super::*;
-
-    struct Blank;
-
-    #[async_trait]
-    impl Journal for Blank {
-        fn read(&self) -> Option<String> {
-            None
-        }
-
-        async fn record(&self, _: &str) -> Result<(), JournalError> {
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_reply_is_shown_to_the_conversation_and_every_attempt_has_the_same_receipt() {
-        let live = Arc::new(LiveHub::default());
-        let adapter = HttpAdapter::new(Arc::clone(&live));
-        let envelope = Envelope {
-            adapter: names::adapter(),
-            conversation: ConversationId::new("me:c"),
-            sender: SenderId::new("me"),
-            message: MessageId::new("me:m"),
-            sent_at_ms: None,
-            language: None,
-            reply_to: None,
-        };
-        let outbound = Outbound { delivery: DeliveryId(7), envelope, parts: vec![Part::text("hello")] };
-        let lane = (names::adapter(), ConversationId::new("me:c"));
-        let (_, mut onlooker) = live.subscribe(&lane, None);
-        let first = adapter.send(&outbound, &Blank).await.unwrap();
-        assert_eq!(first, adapter.send(&outbound, &Blank).await.unwrap());
-        let shown = onlooker.recv().await.unwrap().event;
-        assert_eq!(shown, LiveEvent::Reply { message: "me:m".into(), text: "hello".into() });
-    }
-}
+mod tests;

@@ -58,14 +58,24 @@ impl Fixture {
     }
 
     pub fn with_limit(limiter: Limiter) -> Self {
+        let line = Arc::new(FakeLine::default());
+        Self::build(limiter, line.clone(), line)
+    }
+
+    /// Messages go to `intake` and not to the line.
+    pub fn with_intake(intake: Arc<dyn Intake>) -> Self {
+        Self::build(Limiter::new(100_000, 100_000), Arc::default(), intake)
+    }
+
+    fn build(limiter: Limiter, line: Arc<FakeLine>, intake: Arc<dyn Intake>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = FakeClock::at(1_800_000_000_000);
-        let (line, model) = (Arc::new(FakeLine::default()), Arc::new(Parrot::default()));
+        let model = Arc::new(Parrot::default());
         let draining = Arc::new(AtomicBool::new(false));
         let drains = Arc::clone(&draining);
         let postcard: Arc<dyn Adapter> = Arc::new(Postcard(AdapterName::new("postcard")));
         let services = Arc::new(Services {
-            intake: line.clone(),
+            intake,
             line: line.clone(),
             live: Arc::new(LiveHub::default()),
             completions: Arc::new(Completions::new(model.clone(), 2)),

@@ -48,7 +48,7 @@ pub mod tls;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
-mod hostile;
+mod hostile_tests;
 
 use gate::Perimeter;
 use line::Line;

@@ -37,7 +37,7 @@ function refreshTurn(turn) {
   const writing = turn.state === 'waiting';
   views.bot.hidden = !['waiting', 'answered', 'failed'].includes(turn.state);
   views.bot.setAttribute('aria-busy', String(writing));
-  views.botBody.classList.toggle('sorry', turn.state === 'failed');
+  views.botBody.classList.toggle('sorry', turn.state === 'failed' || (!writing && !turn.answer));
   drawAnswer(turn, views, writing);
 }
 
@@ -50,7 +50,7 @@ function action(words, act) {
 
 function drawAnswer(turn, views, writing) {
   const words = turn.ending === 'dead' ? 'dead' : 'withdrawn';
-  const text = turn.state === 'failed' && !turn.answer ? say(words) : turn.answer || '';
+  const text = turn.answer || (writing ? '' : say(words));
   if (writing && text === '') {
     const dots = make('span', 'dots');
     dots.setAttribute('role', 'img');

@@ -89,7 +89,7 @@ proptest! {
         signed in any::<bool>(),
     ) {
         // a uri that http itself refuses never reaches us
-        prop_assume!(path.parse::<axum::http::Uri>().is_ok());
+        prop_assume!(path.parse::<http::Uri>().is_ok());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let status = runtime.block_on(async {
             let fixture = Fixture::new();

@@ -174,7 +174,10 @@ impl Lanes {
     pub fn tick(&mut self, now_ms: u64) -> bool {
         let due: Vec<LaneKey> =
             self.timers.iter().take_while(|(at, _)| *at <= now_ms).map(|(_, key)| key.clone()).collect();
-        due.iter().fold(false, |any, key| self.set_head(key, Head::Ready) || any)
+        for key in &due {
+            self.set_head(key, Head::Ready);
+        }
+        !due.is_empty()
     }
 
     /// When [`tick`](Self::tick) has something to do next.

@@ -66,7 +66,7 @@ async fn a_scan_is_ordered_bounded_and_stays_in_its_prefix(store: Arc<dyn Store>
 async fn of_concurrent_inserts_one_wins(store: Arc<dyn Store>) {
     let tries = (0..32_u8).map(|n| {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { store.commit(Batch::default().absent(b"k").put(b"k", &[n]).add(b"won", 1)).await })
+        tokio::spawn(async move { store.commit(Batch::default().absent(b"k").put(b"k", [n]).add(b"won", 1)).await })
     });
     let mut won = 0;
     for outcome in futures::future::join_all(tries).await {

@@ -88,10 +88,10 @@ impl Answerer {
         let inbound = lease.inbound();
         let text = inbound.text();
         let tongue = self.tongue(&memory, inbound, &text);
-        if self.config.commands {
-            if let Some(command) = Command::parse(&text) {
-                return Ok(obey(command, tongue, lease.lane(), memory));
-            }
+        if self.config.commands
+            && let Some(command) = Command::parse(&text)
+        {
+            return Ok(obey(command, tongue, lease.lane(), memory));
         }
         if text.trim().is_empty() {
             return Ok(Outcome::Reply { text: say(Phrase::NoText, tongue).to_owned(), turns: Vec::new() });

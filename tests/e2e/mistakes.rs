@@ -19,7 +19,7 @@ async fn refuses_to_start(config: &str, environment: &[(&str, &str)], names: &[&
 
 #[tokio::test]
 async fn a_wrong_configuration_is_named_with_its_line() {
-    refuses_to_start("[model]\nbakend = \"echo\"\n", &[], &["bakend", "backend", "packetboat.toml:5"]).await;
+    refuses_to_start("[model]\nbakend = \"echo\"\n", &[], &["bakend", "backend", "packetboat.toml, line 5"]).await;
     refuses_to_start("[model]\nbackend = 7\n", &[], &["backend"]).await;
     refuses_to_start("[adapters.telegram]\ntoken = \"123:abc\"\n", &[], &["env", "file", "token"]).await;
     refuses_to_start("[adapters.telegram]\ntoken = { env = \"NOT_SET_ANYWHERE\" }\n", &[], &["NOT_SET_ANYWHERE"]).await;

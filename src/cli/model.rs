@@ -1,8 +1,7 @@
-//! `packetboat model …`: which model's files are there, and whether they are whole.
-//!
-//! Not here: loading one; the daemon does that.
+//! `packetboat model …`: which model's files are there, whether they are whole, and whether the model generates.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -10,17 +9,18 @@ use serde::Serialize;
 use super::Context;
 use super::error::CliError;
 use super::table::Table;
+use crate::clock::SystemClock;
 use crate::inference::config::{Device, ModelBackend, ModelConfig};
 use crate::inference::layout::{Layout, inspect};
 use crate::inference::load_error::LoadError;
-use crate::inference::{checksums, runtime};
+use crate::inference::{checksums, runtime, verify};
 
 /// The model's files.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
     /// The model that answers, and the bundled one
     List,
-    /// Check a model's files: layout, completeness, checksums
+    /// Check a model from its files to its first token: layout, completeness, checksums, template
     Verify {
         /// A model's folder or graph [default: the configured model]
         path: Option<PathBuf>,
@@ -37,7 +37,7 @@ struct Found {
     bytes: u64,
 }
 
-/// What `verify` saw.
+/// What can be seen without loading it.
 #[derive(Debug, Serialize)]
 pub struct Checked {
     /// The graph that would be loaded.
@@ -58,7 +58,7 @@ impl ModelCommand {
                 let models = models(&context.load()?.config.model);
                 context.out.show(&models, |models| table(models))
             }
-            Self::Verify { path } => verify(context, path),
+            Self::Verify { path } => verify_files(context, path),
         }
     }
 }
@@ -79,20 +79,31 @@ pub fn check(path: &Path, device: Device) -> Result<Checked, LoadError> {
     Ok(Checked { graph: files.graph, layout, checksums, context_window: files.settings.context_window })
 }
 
-fn verify(context: &Context, path: Option<PathBuf>) -> Result<(), CliError> {
-    let (path, device) = match path {
-        Some(path) => (path, Device::Auto),
+fn verify_files(context: &Context, path: Option<PathBuf>) -> Result<(), CliError> {
+    let (path, library) = match path {
+        Some(path) => (path, None),
         None => {
             let model = context.load()?.config.model;
             if model.backend != ModelBackend::Onnx {
                 let hint = "name a model's folder to check that one";
                 return Err(CliError::new("the configured model has no files on this machine", hint));
             }
-            (configured_path(&model).map_err(failed)?, model.device)
+            (configured_path(&model).map_err(failed)?, model.runtime)
         }
     };
-    let checked = check(&path, device).map_err(failed)?;
-    context.out.show(&checked, describe)
+    let findings = verify::verify(&path, library.as_deref(), Arc::new(SystemClock));
+    context.out.show(&findings, |findings| findings.iter().map(line).collect())?;
+    if verify::all_ok(&findings) {
+        return Ok(());
+    }
+    Err(CliError::new(format!("{} has faults", path.display()), "do what is said beside each"))
+}
+
+fn line(finding: &verify::Finding) -> String {
+    match &finding.next {
+        None => format!("ok    {}\n", finding.what),
+        Some(next) => format!("fail  {}\n      {next}\n", finding.what),
+    }
 }
 
 /// In one sentence.

@@ -11,9 +11,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::SamplingDefaults;
 use super::problem::Problem;
-use super::route::Shared;
+use super::services::SamplingDefaults;
+use super::services::Shared;
 use crate::inference::{GenerateError, Generation, Prompt, Request, SamplingParams};
 use crate::security::scope::Principal;
 

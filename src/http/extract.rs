@@ -17,7 +17,7 @@ use serde_json::error::Category;
 
 use super::gate::Caller;
 use super::problem::Problem;
-use super::route::Shared;
+use super::services::Shared;
 use crate::security::scope::Principal;
 
 /// A client that sends slower than this is gone.

@@ -31,7 +31,7 @@ pub use model::Parrot;
 use super::client::Peer;
 use super::config::ServerConfig;
 use super::gate::Perimeter;
-use super::{SamplingDefaults, Services};
+use super::services::{SamplingDefaults, Services};
 use crate::clock::FakeClock;
 use crate::completion::Completions;
 use crate::live::LiveHub;
@@ -317,8 +317,9 @@ mod by_hand {
     use tokio::net::TcpListener;
     use tokio::sync::Semaphore;
 
-    use super::{FakeLine, Fixture, Services};
+    use super::{FakeLine, Fixture};
     use crate::http::serve::{Limits, Listener, serve};
+    use crate::http::services::Services;
     use crate::live::LiveEvent;
     use crate::queue::view::Stage;
 

@@ -18,10 +18,11 @@ use tokio::time::Instant;
 
 use super::client::{BadProxy, Peer, TrustedProxies};
 use super::config::ServerConfig;
+use super::openai;
 use super::origin::Names;
 use super::problem::Problem;
-use super::route::{Path, Shared};
-use super::{Services, openai};
+use super::route::Path;
+use super::services::{Services, Shared};
 use crate::security::limiter::Limiter;
 use crate::security::scope::{Principal, Scope};
 

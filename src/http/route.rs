@@ -10,13 +10,10 @@ use axum::handler::Handler;
 use axum::middleware::{Next, from_fn};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::Services;
 use super::gate::{self, Access};
 use super::openapi::Docs;
 use super::problem::Problem;
-
-/// Every endpoint's state.
-pub type Shared = Arc<Services>;
+use super::services::Shared;
 
 /// Which method an endpoint answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::finding::Finding;
 use crate::cli::model::{check, configured_path, describe};
 use crate::inference::config::{ModelBackend, ModelConfig};
 use crate::inference::load_error::LoadError;
-use crate::inference::runtime;
+use crate::inference::verify;
 
 /// What lies on this machine; nothing for a remote model.
 pub fn files(model: &ModelConfig) -> Vec<Finding> {
@@ -17,11 +17,14 @@ pub fn files(model: &ModelConfig) -> Vec<Finding> {
         return Vec::new();
     }
     let broken = |error: LoadError| Finding::fail("model", error.what(), error.next());
-    let library = runtime::library(model.runtime.as_deref());
-    let library = library.map(|path| Finding::ok("model", format!("ONNX Runtime is {}", path.display())));
+    let loads = verify::verify_runtime(model.runtime.as_deref());
+    let library = match loads.next {
+        None => Finding::ok("model", loads.what),
+        Some(next) => Finding::fail("model", loads.what, next),
+    };
     let files = configured_path(model).and_then(|path| check(&path, model.device));
     let files = files.map(|checked| Finding::ok("model", describe(&checked)));
-    vec![library.unwrap_or_else(broken), files.unwrap_or_else(broken)]
+    vec![library, files.unwrap_or_else(broken)]
 }
 
 /// Whether the OpenAI-compatible server answers and takes our key.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::extract::{Asked, Authenticated, Named};
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::queue::view::{JobDetail, JobSummary, Stage};
 
 /// Jobs of one page, unless asked otherwise, and at most.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::openapi::Docs;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::security::login::LoginCodes;
 
 /// Whose conversations the link opens: the owner's, on every device that the owner signs in.

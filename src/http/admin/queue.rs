@@ -7,7 +7,7 @@ use axum::extract::State;
 
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::queue::view::{QueueStats, VerifyReport};
 use crate::status::Status;
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::http::extract::{Authenticated, JsonBody, Named};
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::security::scope::Scope;
 use crate::security::tokens::IssuedToken;
 

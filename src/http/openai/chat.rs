@@ -16,7 +16,7 @@ use crate::http::ask::{Asking, Step, ask};
 use crate::http::extract::{Authenticated, JsonBody};
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::http::sse;
 use crate::inference::{FinishReason, Generation, Prompt, Usage};
 

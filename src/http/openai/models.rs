@@ -10,7 +10,7 @@ use super::ErrorBody;
 use crate::http::extract::Named;
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 
 /// All of them.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -22,7 +22,7 @@ use crate::http::extract::{Asked, Authenticated, Named};
 use crate::http::names;
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::http::sse;
 use crate::live::{Lane, LiveEvent, Numbered};
 use crate::queue::view::Stage;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::http::extract::Anybody;
 use crate::http::openapi::Docs;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::security::scope::Scope;
 use crate::status::Status;
 

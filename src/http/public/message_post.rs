@@ -19,7 +19,7 @@ use crate::http::extract::{Authenticated, JsonBody};
 use crate::http::names;
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::ingress::LONGEST_TEXT;
 use crate::queue::view::{MessageView, Stage};
 use crate::security::scope::Principal;

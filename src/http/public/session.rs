@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::extract::JsonBody;
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 use crate::security::scope::Scope;
 
 /// What the link carried.

@@ -10,7 +10,7 @@ use axum::response::Response;
 use crate::http::extract::{self, Named};
 use crate::http::openapi::Docs;
 use crate::http::problem::Problem;
-use crate::http::route::Shared;
+use crate::http::services::Shared;
 
 /// What OpenAPI says about it.
 pub fn docs(docs: &mut Docs) {

@@ -20,7 +20,7 @@ pub struct ServerConfig {
     pub public_url: Option<String>,
     /// Serve HTTPS with these PEM files.
     pub tls: Option<TlsConfig>,
-    /// Addresses or networks of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    /// Addresses or networks of reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
     /// Listen beyond loopback without TLS and without a trusted proxy. Tokens then travel in the clear.
     pub insecure: bool,

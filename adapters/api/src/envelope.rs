@@ -81,18 +81,19 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// The text parts, one per line.
+    /// The text parts and the captions, one per line.
     pub fn text(&self) -> String {
-        let texts: Vec<&str> = self
-            .parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Text { text } => Some(text.as_str()),
-                Part::Image(media) | Part::Audio(media) | Part::File(media) => media.caption.as_deref(),
-            })
-            .collect();
-        texts.join("\n")
+        lines(&self.parts, |media| media.caption.as_deref())
     }
+}
+
+/// The text parts and what `of_media` takes from the others, one per line.
+fn lines(parts: &[Part], of_media: impl Fn(&Media) -> Option<&str>) -> String {
+    let words = parts.iter().filter_map(|part| match part {
+        Part::Text { text } => Some(text.as_str()),
+        Part::Image(media) | Part::Audio(media) | Part::File(media) => of_media(media),
+    });
+    words.collect::<Vec<_>>().join("\n")
 }
 
 /// A reply on its way out.
@@ -109,15 +110,7 @@ pub struct Outbound {
 impl Outbound {
     /// The text parts, one per line.
     pub fn text(&self) -> String {
-        let texts: Vec<&str> = self
-            .parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Text { text } => Some(text.as_str()),
-                Part::Image(_) | Part::Audio(_) | Part::File(_) => None,
-            })
-            .collect();
-        texts.join("\n")
+        lines(&self.parts, |_| None)
     }
 }
 

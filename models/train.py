@@ -26,14 +26,14 @@ from common import (END_ID, HERE, PAD_ID, START_ID, WORK, build_genai, llama_con
 from dialogues import Writer, heldout_questions
 
 SEED = 20261121
-CONTEXT = 1024
+CONTEXT = 512
 LONGEST = 384
 VOCAB = 3072
 SIZE = dict(hidden_size=256, intermediate_size=640, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
             max_position_embeddings=CONTEXT)
 RATE, WARMUP, DECAY, AVERAGE = 1.5e-3, 100, 0.05, 0.995
 POOL, BATCH_TOKENS = 1024, 1024
-SHORT, SHORT_SHARE = 8, 0.8
+SHORT, SHORT_SHARE = 8, 0.9
 FIRST, FIRST_WEIGHT = 6, 6.0
 IGNORE = -100
 TOKENIZER, CHECKPOINT, HF = WORK / "tokenizer.json", WORK / "average.pt", WORK / "hf"
@@ -225,12 +225,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="all", choices=["all", "tokenizer", "train", "export"])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--minutes", type=float, default=50.0)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--resume", action="store_true", help="start from the last average, with a fresh optimizer")
-    parser.add_argument("--precision", default="int8", choices=["int8", "int4", "fp32"])
+    parser.add_argument("--precision", default="int4", choices=["int8", "int4", "fp32"])
     parser.add_argument("--output", type=Path, default=HERE / "bundled")
     args = parser.parse_args()
     if args.what in ("all", "tokenizer"):
